@@ -1,0 +1,217 @@
+//! How a mail goes out, and how long that seems to take when none does.
+//!
+//! Cognito waits 5 s for a trigger and then calls it again, which would be another mail; so all of this is over within
+//! [`BUDGET`]. A mail is tried a second time only when SES certainly did not take it the first time. When nobody can know,
+//! the challenge stands: the mail may arrive, and the client can ask for it again.
+
+use std::error::Error;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use auth_challenge::challenge::ErrorCode;
+use auth_challenge::create_auth_challenge::{Challenge, Deliver, Message};
+use auth_challenge::settings::{AwsSettings, MailSettings};
+use auth_challenge::trigger::TriggerError;
+use aws_sdk_sesv2::Client;
+use aws_sdk_sesv2::config::retry::RetryConfig;
+use aws_sdk_sesv2::config::timeout::TimeoutConfig;
+use aws_sdk_sesv2::config::{BehaviorVersion, Config, Credentials, Region};
+use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sesv2::operation::send_email::{SendEmailError, SendEmailOutput};
+use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message as SesMessage};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use rand::{CryptoRng, Rng, RngExt};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use crate::mail::{self, Mail};
+use crate::observed_sends::ObservedSends;
+
+/// For the connection, with TLS.
+const CONNECT: Duration = Duration::from_millis(800);
+/// For one attempt, with the connection.
+const ATTEMPT: Duration = Duration::from_millis(1_500);
+/// For everything.
+const BUDGET: Duration = Duration::from_millis(3_000);
+/// Between two attempts, in milliseconds.
+const PAUSE: std::ops::Range<u64> = 50..100;
+
+/// Sends mails through SES.
+pub(crate) struct Delivery {
+    client: Client,
+    settings: MailSettings,
+    observed: Mutex<ObservedSends>,
+}
+
+impl Delivery {
+    pub(crate) fn new(settings: MailSettings, aws: AwsSettings) -> Delivery {
+        let token = aws.session_token.map(|token| token.to_string());
+        let key = aws.secret_access_key.to_string();
+        let mut config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(aws.region))
+            .credentials_provider(Credentials::new(aws.access_key_id, key, token, None, "Lambda"))
+            // ring rather than aws-lc, whose first use costs 25 ms of CPU for entropy that Lambda has already.
+            .http_client(
+                aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https(),
+            )
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
+            // We alone know when a second mail is harmless.
+            .retry_config(RetryConfig::disabled());
+        config.set_endpoint_url(aws.ses_endpoint_url);
+        Delivery { client: Client::from_conf(config.build()), settings, observed: Mutex::default() }
+    }
+
+    /// Does what a challenge asks for before the reply goes out.
+    ///
+    /// # Errors
+    ///
+    /// [`TriggerError::CodeNotSent`] when the first mail of a sign-in certainly was not sent. Later ones never fail the
+    /// sign-in: its code has been mailed before.
+    pub(crate) async fn perform(&self, challenge: &Challenge, chance: &mut impl CryptoRng) -> Result<(), TriggerError> {
+        let begun = Instant::now();
+        let (id, mail) = (challenge.state.log_id(), challenge.state.mails);
+        let failed = match &challenge.deliver {
+            Deliver::Nothing => {
+                let error = challenge.public.error.map(ErrorCode::name);
+                tracing::info!(outcome = "challenge_made", challenge = id, error);
+                false
+            }
+            Deliver::Mail(message) => {
+                let sent = self.send(message, begun + BUDGET, chance).await;
+                let failed = matches!(sent, Sent::Failed(_));
+                self.observe(|observed| observed.record(begun.elapsed(), failed, Instant::now()));
+                let duration_ms = begun.elapsed().as_millis() as u64;
+                match sent {
+                    Sent::Taken { message_id } => {
+                        tracing::info!(outcome = "challenge_sent", challenge = id, mail, duration_ms, message_id);
+                    }
+                    Sent::Unknown => tracing::warn!(outcome = "mail_may_be_lost", challenge = id, mail, duration_ms),
+                    Sent::NotToThisRecipient(reason) => {
+                        tracing::warn!(outcome = "recipient_rejected", reason, challenge = id, mail, duration_ms);
+                    }
+                    Sent::Failed(reason) => {
+                        tracing::error!(outcome = "mail_not_sent", reason, challenge = id, mail, duration_ms);
+                    }
+                }
+                failed
+            }
+            Deliver::Pretend(why) => {
+                let (lasts, fails) = self.observe(|observed| observed.imitate(Instant::now(), chance));
+                sleep_until(begun + lasts).await;
+                let duration_ms = begun.elapsed().as_millis() as u64;
+                tracing::info!(outcome = "mail_withheld", reason = ?why, challenge = id, mail, duration_ms);
+                fails
+            }
+        };
+        if failed && mail == 1 { Err(TriggerError::CodeNotSent) } else { Ok(()) }
+    }
+
+    async fn send(&self, message: &Message, deadline: Instant, chance: &mut impl Rng) -> Sent {
+        let mail = mail::write(message, &self.settings.app_name);
+        match self.attempt(message, &mail, deadline).await {
+            Attempt::Over(sent) => sent,
+            Attempt::CertainlyNotTaken(_) => {
+                sleep(Duration::from_millis(chance.random_range(PAUSE))).await;
+                match self.attempt(message, &mail, deadline).await {
+                    Attempt::Over(sent) => sent,
+                    Attempt::CertainlyNotTaken(reason) => Sent::Failed(reason),
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, message: &Message, mail: &Mail, deadline: Instant) -> Attempt {
+        let content = |text: &str| Content::builder().charset("UTF-8").data(text).build().ok();
+        let body = Body::builder().set_text(content(&mail.text)).set_html(content(&mail.html)).build();
+        let simple = SesMessage::builder().set_subject(content(&mail.subject)).body(body).build();
+        let request = self
+            .client
+            .send_email()
+            .from_email_address(self.settings.from_address.as_str())
+            .destination(Destination::builder().to_addresses(message.to.as_str()).build())
+            .content(EmailContent::builder().simple(simple).build());
+        match timeout_at(deadline.min(Instant::now() + ATTEMPT), request.send()).await {
+            Ok(result) => judge(result, self.settings.from_address.as_str()),
+            // The connection has its own, shorter limit, so the request was on its way.
+            Err(_) => Attempt::Over(Sent::Unknown),
+        }
+    }
+
+    fn observe<T>(&self, f: impl FnOnce(&mut ObservedSends) -> T) -> T {
+        f(&mut self.observed.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+/// What became of a mail, as far as anybody can know.
+#[derive(Debug, PartialEq)]
+enum Sent {
+    /// SES took it.
+    Taken { message_id: Option<String> },
+    /// SES may have taken it: the answer never came, or made no sense.
+    Unknown,
+    /// SES does not want to send to this address. Said to nobody: it would tell that somebody has this address.
+    NotToThisRecipient(&'static str),
+    /// SES certainly did not take it.
+    Failed(&'static str),
+}
+
+/// What became of one attempt.
+#[derive(Debug, PartialEq)]
+enum Attempt {
+    /// There is nothing more to do.
+    Over(Sent),
+    /// SES certainly did not take the mail, and may take it a moment later.
+    CertainlyNotTaken(&'static str),
+}
+
+/// Judges SES's answer. The texts in it are foreign and are never passed on; what comes out are words of ours.
+fn judge(answer: Result<SendEmailOutput, SdkError<SendEmailError>>, from_address: &str) -> Attempt {
+    use Attempt::{CertainlyNotTaken, Over};
+    use Sent::{Failed, NotToThisRecipient, Taken, Unknown};
+
+    match answer {
+        Ok(output) => Over(Taken { message_id: output.message_id }),
+        Err(SdkError::ConstructionFailure(_)) => Over(Failed("request_not_built")),
+        Err(SdkError::DispatchFailure(failure)) => {
+            let never_connected = failure.as_connector_error().is_some_and(|error| is_connect_error(error));
+            if never_connected { CertainlyNotTaken("not_connected") } else { Over(Unknown) }
+        }
+        Err(SdkError::ServiceError(answer)) => {
+            let (status, error) = (answer.raw().status().as_u16(), answer.err());
+            match (status, error.code()) {
+                (429, _) | (_, Some("TooManyRequestsException" | "Throttling" | "ThrottlingException")) => {
+                    CertainlyNotTaken("throttled")
+                }
+                // Without a code it may be a proxy that speaks, and SES may have taken the mail.
+                (500.., None) => Over(Unknown),
+                (500.., Some(_)) => CertainlyNotTaken("service_error"),
+                (_, Some("MessageRejected")) if error.message().is_some_and(|text| text.contains(from_address)) => {
+                    Over(Failed("sender_not_verified"))
+                }
+                (_, Some("MessageRejected")) => Over(NotToThisRecipient("message_rejected")),
+                (_, Some("BadRequestException")) => Over(NotToThisRecipient("bad_request")),
+                (_, Some("AccountSuspendedException")) => Over(Failed("account_suspended")),
+                (_, Some("SendingPausedException")) => Over(Failed("sending_paused")),
+                (_, Some("LimitExceededException")) => Over(Failed("limit_exceeded")),
+                (_, Some("MailFromDomainNotVerifiedException")) => Over(Failed("mail_from_domain_not_verified")),
+                (_, Some("NotFoundException")) => Over(Failed("not_found")),
+                (_, Some("AccessDeniedException")) => Over(Failed("access_denied")),
+                (400..500, _) => Over(Failed("refused")),
+                _ => Over(Unknown),
+            }
+        }
+        // An answer with a status of success that could not be read (ResponseError), a time-out after the connection was
+        // made, and whatever the SDK may come to distinguish.
+        Err(_) => Over(Unknown),
+    }
+}
+
+/// Whether no connection was made, so that nothing was sent.
+fn is_connect_error(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| (*error).source())
+        .filter_map(|error| error.downcast_ref::<hyper_util::client::legacy::Error>())
+        .any(hyper_util::client::legacy::Error::is_connect)
+}
+
+#[cfg(test)]
+mod tests;

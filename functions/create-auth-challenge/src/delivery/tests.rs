@@ -1,0 +1,348 @@
+//! Sending through a mail service that misbehaves on purpose, on a real socket. F.. are the faults of the fault list.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use auth_challenge::client_metadata::{Action, ClientMetadata};
+use auth_challenge::code::CodeKeys;
+use auth_challenge::create_auth_challenge::{Challenge, decide};
+use auth_challenge::rounds::{Round, Rounds};
+use auth_challenge::settings::CreateSettings;
+use auth_challenge::user::{EmailAddress, SignIn, User, WhyUnknown};
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+
+/// What the service does with one connection.
+#[derive(Clone)]
+enum Deed {
+    /// Reads a request and answers with that status and body.
+    Answer(u16, String),
+    /// The same, after a while.
+    AnswerAfter(Duration, u16, String),
+    /// Reads a request and sends these octets.
+    Send(&'static [u8]),
+    /// Reads a request and never says a word.
+    Hang,
+    /// Resets the connection before reading anything.
+    ResetAtOnce,
+    /// Reads a request and resets the connection.
+    ResetAfterRequest,
+}
+
+fn taken() -> Deed {
+    Deed::Answer(200, json!({"MessageId": "0100019b-example"}).to_string())
+}
+
+/// SES's way of telling an error.
+fn refuses(status: u16, code: &str) -> Deed {
+    refuses_with(status, code, "eve@evil.example wrote this text")
+}
+
+fn refuses_with(status: u16, code: &str, message: &str) -> Deed {
+    Deed::Answer(status, json!({"__type": code, "message": message}).to_string())
+}
+
+/// A mail service that does one deed after the other, the last one again and again, and keeps what it was sent.
+struct Service {
+    url: String,
+    requests: Arc<Mutex<Vec<(String, Value)>>>,
+}
+
+impl Service {
+    async fn start(deeds: impl IntoIterator<Item = Deed>) -> Service {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let mut deeds: VecDeque<Deed> = deeds.into_iter().collect();
+        let seen = Arc::clone(&requests);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let deed = if deeds.len() > 1 { deeds.pop_front() } else { deeds.front().cloned() };
+                tokio::spawn(serve(stream, deed.unwrap(), Arc::clone(&seen)));
+            }
+        });
+        Service { url, requests }
+    }
+
+    fn requests(&self) -> Vec<(String, Value)> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+async fn serve(mut stream: TcpStream, deed: Deed, seen: Arc<Mutex<Vec<(String, Value)>>>) {
+    if !matches!(deed, Deed::ResetAtOnce) {
+        let Some(request) = read_request(&mut stream).await else { return };
+        seen.lock().unwrap().push(request);
+    }
+    let answer = |status: u16, body: &str| {
+        format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+    };
+    match deed {
+        Deed::Answer(status, body) => stream.write_all(answer(status, &body).as_bytes()).await.unwrap_or(()),
+        Deed::AnswerAfter(pause, status, body) => {
+            sleep(pause).await;
+            stream.write_all(answer(status, &body).as_bytes()).await.unwrap_or(());
+        }
+        Deed::Send(octets) => stream.write_all(octets).await.unwrap_or(()),
+        Deed::Hang => sleep(Duration::from_secs(60)).await,
+        Deed::ResetAtOnce | Deed::ResetAfterRequest => stream.set_zero_linger().unwrap(),
+    }
+}
+
+/// One whole request: its head and its JSON body.
+async fn read_request(stream: &mut TcpStream) -> Option<(String, Value)> {
+    let mut octets = Vec::new();
+    loop {
+        if stream.read_buf(&mut octets).await.ok()? == 0 {
+            return None;
+        }
+        let text = String::from_utf8_lossy(&octets);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length =
+            head.to_ascii_lowercase().split("content-length: ").nth(1)?.lines().next()?.parse::<usize>().ok()?;
+        if body.len() >= length {
+            return Some((head.to_owned(), serde_json::from_str(body).ok()?));
+        }
+    }
+}
+
+fn delivery(url: &str) -> Delivery {
+    let vars = |name: &str| {
+        Some(match name {
+            "SES_FROM_ADDRESS" => "sign-in@example.com".to_owned(),
+            "APP_NAME" => "Acme & Söhne".to_owned(),
+            "AWS_REGION" => "eu-west-1".to_owned(),
+            "AWS_ACCESS_KEY_ID" => "AKIDEXAMPLE".to_owned(),
+            "AWS_SECRET_ACCESS_KEY" | "AWS_SESSION_TOKEN" => "example".to_owned(),
+            "AWS_ENDPOINT_URL_SESV2" => url.to_owned(),
+            _ => return None,
+        })
+    };
+    Delivery::new(MailSettings::from_vars(&vars).unwrap(), AwsSettings::from_vars(&vars).unwrap())
+}
+
+fn settings() -> CreateSettings {
+    CreateSettings::from_vars(&|name| (name == "CODE_KEY").then(|| "x".repeat(32))).unwrap()
+}
+
+fn challenge(user: &User, rounds: Rounds, metadata: ClientMetadata) -> Challenge {
+    let sign_in = SignIn {
+        user_pool_id: "eu-west-1_EXAMPLE".to_owned(),
+        client_id: "1example".to_owned(),
+        user_name: "alice".to_owned(),
+    };
+    let now = std::time::SystemTime::now().into();
+    decide(&settings(), &sign_in, user, &rounds, &metadata, now, &mut UnwrapErr(SysRng)).unwrap()
+}
+
+fn alice() -> User {
+    User::Known(EmailAddress::parse("alice@example.com").unwrap())
+}
+
+fn nobody() -> User {
+    User::Unknown(WhyUnknown::UserNotFound)
+}
+
+fn first(user: &User) -> Challenge {
+    challenge(user, Rounds::default(), ClientMetadata::default())
+}
+
+async fn perform(delivery: &Delivery, challenge: &Challenge) -> Result<(), TriggerError> {
+    let begun = Instant::now();
+    let performed = delivery.perform(challenge, &mut UnwrapErr(SysRng)).await;
+    // Not a measurement: Cognito gives up after 5 s, and whatever happens this has to be over before.
+    assert!(begun.elapsed() < Duration::from_millis(4_500), "{:?}", begun.elapsed());
+    performed
+}
+
+/// Sends one first mail to a service that does `deeds`; how it ends and how many requests the service has read.
+async fn check(deeds: impl IntoIterator<Item = Deed>, expected: Result<(), TriggerError>, requests: usize) {
+    let service = Service::start(deeds).await;
+    assert_eq!(perform(&delivery(&service.url), &first(&alice())).await, expected);
+    assert_eq!(service.requests().len(), requests);
+}
+
+const NOT_SENT: Result<(), TriggerError> = Err(TriggerError::CodeNotSent);
+
+#[tokio::test]
+async fn r41_a_mail_has_one_recipient_a_text_and_html() {
+    let service = Service::start([taken()]).await;
+    let challenge = first(&alice());
+    assert_eq!(perform(&delivery(&service.url), &challenge).await, Ok(()));
+    let [(head, mail)] = &service.requests()[..] else { panic!("not one request") };
+    assert!(head.starts_with("POST /v2/email/outbound-emails "), "{head}");
+    assert!(head.contains("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/"), "{head}");
+    assert!(head.contains("/eu-west-1/ses/aws4_request"), "{head}");
+    assert!(head.to_ascii_lowercase().contains("x-amz-security-token: example"), "{head}");
+
+    let Deliver::Mail(message) = &challenge.deliver else { panic!("no mail") };
+    let code = message.code.grouped();
+    let simple = &mail["Content"]["Simple"];
+    assert_eq!(mail["FromEmailAddress"], "sign-in@example.com");
+    assert_eq!(mail["Destination"], json!({"ToAddresses": ["alice@example.com"]}));
+    assert_eq!(mail["Content"].as_object().unwrap().len(), 1);
+    assert_eq!(simple["Subject"], json!({"Charset": "UTF-8", "Data": "Your code to sign in to Acme & Söhne"}));
+    for part in ["Text", "Html"] {
+        assert_eq!(simple["Body"][part]["Charset"], "UTF-8");
+        let data = simple["Body"][part]["Data"].as_str().unwrap();
+        assert!(data.contains(&*code) && data.contains("10 minutes"), "{data}");
+        assert!(!data.contains("http"), "R43: a link in {data}");
+    }
+    assert!(simple["Body"]["Html"]["Data"].as_str().unwrap().contains("Acme &amp; Söhne"));
+}
+
+#[tokio::test]
+async fn f01_throttling_is_tried_once_more() {
+    check([refuses(429, "TooManyRequestsException"), taken()], Ok(()), 2).await;
+    check([refuses(400, "ThrottlingException"), taken()], Ok(()), 2).await;
+    check([refuses(429, "TooManyRequestsException")], NOT_SENT, 2).await;
+    check([Deed::Answer(429, String::new())], NOT_SENT, 2).await;
+}
+
+#[tokio::test]
+async fn f10_a_service_error_is_tried_once_more_with_the_same_code() {
+    let service = Service::start([refuses(500, "InternalServiceErrorException"), taken()]).await;
+    assert_eq!(perform(&delivery(&service.url), &first(&alice())).await, Ok(()));
+    let [(_, one), (_, two)] = &service.requests()[..] else { panic!("not two requests") };
+    assert_eq!(one, two);
+    check([refuses(503, "ServiceUnavailable")], NOT_SENT, 2).await;
+}
+
+#[tokio::test]
+async fn f14_an_error_that_ses_did_not_write_is_not_tried_again() {
+    check([Deed::Answer(502, "<html>Bad gateway</html>".to_owned())], Ok(()), 1).await;
+    check([Deed::Answer(504, String::new())], Ok(()), 1).await;
+    check([Deed::Answer(301, String::new())], Ok(()), 1).await;
+}
+
+#[tokio::test]
+async fn f11_a_refused_connection_is_tried_once_more() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    assert_eq!(perform(&delivery(&url), &first(&alice())).await, NOT_SENT);
+    assert_eq!(perform(&delivery("http://ses.invalid"), &first(&alice())).await, NOT_SENT);
+}
+
+#[tokio::test]
+async fn f12_a_tls_handshake_that_hangs_or_fails_sends_nothing() {
+    let hangs = Service::start([Deed::Hang]).await;
+    assert_eq!(perform(&delivery(&hangs.url.replace("http", "https")), &first(&alice())).await, NOT_SENT);
+    let resets = Service::start([Deed::ResetAtOnce]).await;
+    assert_eq!(perform(&delivery(&resets.url.replace("http", "https")), &first(&alice())).await, NOT_SENT);
+}
+
+#[tokio::test]
+async fn f14_a_connection_lost_after_the_request_is_not_tried_again() {
+    check([Deed::ResetAfterRequest], Ok(()), 1).await;
+    check([Deed::Send(b"")], Ok(()), 1).await;
+    check([Deed::Send(b"HTTP/1.1 200 OK\r\ncontent-le")], Ok(()), 1).await;
+}
+
+#[tokio::test]
+async fn f13_a_connection_lost_before_the_request_makes_at_most_one_mail() {
+    let service = Service::start([Deed::ResetAtOnce, taken()]).await;
+    assert_eq!(perform(&delivery(&service.url), &first(&alice())).await, Ok(()));
+    assert!(service.requests().len() <= 1);
+}
+
+#[tokio::test]
+async fn f15_an_answer_of_success_that_cannot_be_read_is_success() {
+    check([Deed::Answer(200, "<html>".to_owned())], Ok(()), 1).await;
+    check([Deed::Answer(200, String::new())], Ok(()), 1).await;
+    check([Deed::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\n{\"Mess")], Ok(()), 1).await;
+}
+
+#[tokio::test]
+async fn f17_a_slow_service_is_not_asked_twice() {
+    let slow = |ms, status, body: &str| Deed::AnswerAfter(Duration::from_millis(ms), status, body.to_owned());
+    check([slow(1_000, 200, r#"{"MessageId": "1"}"#)], Ok(()), 1).await;
+    check([slow(2_000, 200, r#"{"MessageId": "1"}"#)], Ok(()), 1).await;
+    check([Deed::Hang], Ok(()), 1).await;
+    check([slow(1_400, 429, ""), Deed::Hang], Ok(()), 2).await;
+}
+
+#[tokio::test]
+async fn f02_to_f07_refusals_are_told_unless_they_are_about_the_recipient() {
+    for code in [
+        "AccountSuspendedException",
+        "SendingPausedException",
+        "LimitExceededException",
+        "NotFoundException",
+        "MailFromDomainNotVerifiedException",
+        "AccessDeniedException",
+        "ExpiredTokenException",
+        "UnrecognizedClientException",
+        "InvalidSignatureException",
+        "eve@evil.example",
+    ] {
+        check([refuses(400, code)], NOT_SENT, 1).await;
+    }
+    for code in ["MessageRejected", "BadRequestException"] {
+        check([refuses(400, code)], Ok(()), 1).await;
+    }
+    let of = |address: &str| {
+        let text = format!("Email address is not verified. The following identities failed the check: {address}");
+        refuses_with(400, "MessageRejected", &text)
+    };
+    check([of("alice@example.com")], Ok(()), 1).await;
+    check([of("sign-in@example.com")], NOT_SENT, 1).await;
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_was_closed_meanwhile_costs_no_mail() {
+    // Promises to keep the connection, and closes it.
+    let service = Service::start([Deed::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")]).await;
+    let delivery = delivery(&service.url);
+    for sent in 1..=20 {
+        assert_eq!(perform(&delivery, &first(&alice())).await, Ok(()));
+        assert_eq!(service.requests().len(), sent);
+    }
+}
+
+#[tokio::test]
+async fn a_resend_that_fails_does_not_end_the_sign_in() {
+    let service = Service::start([refuses(400, "SendingPausedException")]).await;
+    let keys: CodeKeys = settings().challenge.keys;
+    let begun = first(&alice()).state;
+    let sent_before = auth_challenge::challenge::ChallengeState {
+        key_id: keys.current.id(),
+        last_sent: auth_challenge::challenge::UnixSeconds(begun.last_sent.0 - 60),
+        ..begun
+    };
+    let round = Round::CustomChallenge { state: sent_before, correct: false };
+    let resend = ClientMetadata { action: Action::Resend, ..ClientMetadata::default() };
+    for user in [alice(), nobody()] {
+        let again = challenge(&user, [round].into_iter().collect(), resend);
+        assert_eq!(again.state.mails, 2);
+        assert_eq!(perform(&delivery(&service.url), &again).await, Ok(()));
+    }
+    assert_eq!(service.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn t29_an_outage_is_told_to_unknown_users_too() {
+    let service = Service::start([refuses(400, "SendingPausedException"), taken()]).await;
+    let delivery = delivery(&service.url);
+    assert_eq!(perform(&delivery, &first(&nobody())).await, Ok(()));
+    assert_eq!(perform(&delivery, &first(&alice())).await, NOT_SENT);
+    assert_eq!(perform(&delivery, &first(&nobody())).await, NOT_SENT);
+    assert_eq!(perform(&delivery, &first(&alice())).await, Ok(()));
+    assert_eq!(perform(&delivery, &first(&nobody())).await, Ok(()));
+    assert_eq!(service.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_round_without_a_mail_sends_none() {
+    let service = Service::start([taken()]).await;
+    let round = Round::CustomChallenge { state: first(&alice()).state, correct: false };
+    let again = challenge(&alice(), [round].into_iter().collect(), ClientMetadata::default());
+    assert_eq!(perform(&delivery(&service.url), &again).await, Ok(()));
+    assert_eq!(service.requests().len(), 0);
+}

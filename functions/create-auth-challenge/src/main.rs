@@ -1,0 +1,54 @@
+//! Cognito's CreateAuthChallenge trigger: makes the challenge and mails the code. The rules are in
+//! [`auth_challenge::create_auth_challenge`]; how a mail goes out is in [`delivery`], what it says in [`mail`].
+
+mod delivery;
+mod mail;
+mod observed_sends;
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use auth_challenge::challenge::PRIVATE_KEY;
+use auth_challenge::client_metadata::ClientMetadata;
+use auth_challenge::create_auth_challenge::decide;
+use auth_challenge::rounds::Rounds;
+use auth_challenge::settings::{AwsSettings, CreateSettings, MailSettings};
+use auth_challenge::trigger;
+use auth_challenge::user::{SignIn, User};
+use aws_lambda_events::cognito::{
+    CognitoEventUserPoolsCreateAuthChallenge, CognitoEventUserPoolsCreateAuthChallengeResponse,
+};
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+
+use crate::delivery::Delivery;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let env = |name: &str| std::env::var(name).ok();
+    trigger::init_logs(&env);
+    let settings = CreateSettings::from_vars(&env)?;
+    let delivery = Delivery::new(MailSettings::from_vars(&env)?, AwsSettings::from_vars(&env)?);
+    trigger::serve(async |event: CognitoEventUserPoolsCreateAuthChallenge| {
+        let sign_in = SignIn::read(&event.cognito_event_user_pools_header)?;
+        let request = &event.request;
+        let user = User::read(request.user_not_found, &request.user_attributes, &settings.domains);
+        let rounds = Rounds::read(&request.session, &settings.challenge.keys, &sign_in);
+        let metadata = ClientMetadata::read(&request.client_metadata);
+        // Asked of the system each time: a generator in memory would be copied with a snapshot of the function.
+        let mut chance = UnwrapErr(SysRng);
+        let now = SystemTime::now().into();
+        let challenge = decide(&settings, &sign_in, &user, &rounds, &metadata, now, &mut chance)
+            .inspect_err(|_| tracing::error!(outcome = "no_challenge", client = sign_in.client_id))?;
+
+        delivery.perform(&challenge, &mut chance).await?;
+
+        let mut response = CognitoEventUserPoolsCreateAuthChallengeResponse::default();
+        response.public_challenge_parameters = challenge.public.into();
+        response.private_challenge_parameters =
+            HashMap::from([(PRIVATE_KEY.to_owned(), challenge.sealed_state.clone())]);
+        response.challenge_metadata = Some(challenge.sealed_state);
+        Ok(response)
+    })
+    .await
+}

@@ -1,0 +1,50 @@
+//! Cognito's DefineAuthChallenge trigger: what comes next? The rules are in [`auth_challenge::define_auth_challenge`].
+
+use std::time::SystemTime;
+
+use auth_challenge::client_metadata::ClientMetadata;
+use auth_challenge::define_auth_challenge::{NextStep, decide};
+use auth_challenge::rounds::Rounds;
+use auth_challenge::settings::DefineSettings;
+use auth_challenge::trigger;
+use auth_challenge::user::{SignIn, User};
+use aws_lambda_events::cognito::{
+    CognitoEventUserPoolsDefineAuthChallenge, CognitoEventUserPoolsDefineAuthChallengeResponse,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let env = |name: &str| std::env::var(name).ok();
+    trigger::init_logs(&env);
+    let settings = DefineSettings::from_vars(&env)?;
+    trigger::serve(async |event: CognitoEventUserPoolsDefineAuthChallenge| {
+        let sign_in = SignIn::read(&event.cognito_event_user_pools_header)?;
+        let request = &event.request;
+        let user = User::read(request.user_not_found, &request.user_attributes, &settings.domains);
+        let rounds = Rounds::read(&request.session, &settings.challenge.keys, &sign_in);
+        let metadata = ClientMetadata::read(&request.client_metadata);
+        let step = decide(&settings, &sign_in, &user, &rounds, &metadata, SystemTime::now().into());
+
+        let mut response = CognitoEventUserPoolsDefineAuthChallengeResponse::default();
+        match step {
+            NextStep::IssueTokens => {
+                tracing::info!(outcome = "signed_in", client = sign_in.client_id);
+                response.issue_tokens = true;
+            }
+            NextStep::PresentChallenge(challenge) => {
+                tracing::info!(
+                    outcome = "challenge_presented",
+                    challenge = challenge.name(),
+                    client = sign_in.client_id
+                );
+                response.challenge_name = Some(challenge.name().to_owned());
+            }
+            NextStep::FailAuthentication(refusal) => {
+                tracing::info!(outcome = "sign_in_failed", reason = ?refusal, client = sign_in.client_id);
+                response.fail_authentication = true;
+            }
+        }
+        Ok(response)
+    })
+    .await
+}

@@ -1,0 +1,44 @@
+//! What is true of a passwordless sign-in with Amazon Cognito's custom challenge.
+//!
+//! Cognito calls four triggers while a user signs in with `CUSTOM_AUTH`. Each is a Lambda function that goes one way:
+//!
+//! ```text
+//! JSON event ─ parse ─▶ typed event ─ decide(settings, …, now, rng) ─▶ decision ─ perform ─▶ effect ─ reply ─▶ JSON
+//! ```
+//!
+//! The decisions are here, one per module, each with one `decide`. They do no input or output; time and chance are
+//! arguments.
+//!
+//! ```text
+//! client            Cognito                    module
+//! InitiateAuth ───▶ (PreAuthentication) ─────▶ pre_authentication     admit?
+//!                   Define ──────────────────▶ define_auth_challenge  present CUSTOM_CHALLENGE
+//!                   Create ──────────────────▶ create_auth_challenge  new state, and a mail to send
+//! ◀── CUSTOM_CHALLENGE, public parameters, Session
+//! Respond ANSWER ─▶ Verify ──────────────────▶ verify_auth_challenge  right?
+//!                   Define ──────────────────▶ define_auth_challenge  issue tokens | present again | fail
+//!                   Create (if again) ───────▶ create_auth_challenge  the same code, perhaps a mail
+//! ```
+//!
+//! What the decisions speak of:
+//!
+//! - [`user`]: the sign-in (pool, client, user name), and the user, known or not
+//! - [`client_metadata`]: what the client sent beside its answer
+//! - [`rounds`]: what has been answered so far
+//! - [`challenge`]: the state that travels between rounds, and what the client is told
+//! - [`code`]: the one-time code, derived and never stored
+//! - [`settings`]: the environment variables
+//!
+//! [`trigger`] is the one door to Lambda.
+
+pub mod challenge;
+pub mod client_metadata;
+pub mod code;
+pub mod create_auth_challenge;
+pub mod define_auth_challenge;
+pub mod pre_authentication;
+pub mod rounds;
+pub mod settings;
+pub mod trigger;
+pub mod user;
+pub mod verify_auth_challenge;

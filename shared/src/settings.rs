@@ -1,0 +1,494 @@
+//! The environment variables of the functions, each once: name, unit, default, bounds.
+//!
+//! Settings are read once, at cold start, through a function that looks a variable up, so that they can be tested without
+//! an environment. Anything wrong is an error that names the variable and what it has to be, never what it was.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::code::{self, Alphabet, CodeFormat, CodeKey, CodeKeys};
+use crate::user::{EmailAddress, is_domain};
+
+/// Looks an environment variable up.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Secret that codes are derived with. 32 to 256 printable ASCII characters without spaces. Required.
+pub const CODE_KEY: &str = "CODE_KEY";
+/// The key before this one: its challenges can still be answered. Like `CODE_KEY`; empty or unset: none.
+pub const CODE_KEY_PREVIOUS: &str = "CODE_KEY_PREVIOUS";
+/// Symbols of a code: `digits` or `letters` (20 unambiguous consonants). Default `digits`.
+pub const CODE_ALPHABET: &str = "CODE_ALPHABET";
+/// Symbols per code, 6 to 16. Default 8.
+pub const CODE_LENGTH: &str = "CODE_LENGTH";
+/// Life of a code in seconds, 60 to 600 (NIST SP 800-63B-4 §3.1.3.2 allows ten minutes). Default 600.
+pub const CODE_VALIDITY_SECONDS: &str = "CODE_VALIDITY_SECONDS";
+/// Answers per sign-in, 1 to 5. Default 3.
+pub const MAX_ATTEMPTS: &str = "MAX_ATTEMPTS";
+/// Mails per sign-in, 1 to 5. Default 3.
+pub const MAX_MAILS: &str = "MAX_MAILS";
+/// Seconds between two mails of a sign-in, 10 to 300. Default 30.
+pub const RESEND_AFTER_SECONDS: &str = "RESEND_AFTER_SECONDS";
+/// `true`: the first round asks for client metadata only, and the code is mailed in the second. Default `false`.
+pub const PARAMETER_ROUND: &str = "PARAMETER_ROUND";
+/// `true`: a code is only asked for after a right password (SRP). Default `false`.
+pub const PASSWORD_FIRST: &str = "PASSWORD_FIRST";
+/// `masked`: tell the client `a***@e***`, which lets anybody guess whether a user exists. `none` by default.
+pub const SHOW_DESTINATION: &str = "SHOW_DESTINATION";
+/// `true`: no sign-in may begin. Default `false`.
+pub const MAINTENANCE: &str = "MAINTENANCE";
+/// App client ids that may sign in, with commas between. Empty or unset: every client of the pool.
+pub const ALLOWED_CLIENT_IDS: &str = "ALLOWED_CLIENT_IDS";
+/// Domains whose addresses may sign in, with commas between; `*.example.com` stands for all below it. Empty or unset: all.
+pub const ALLOWED_EMAIL_DOMAINS: &str = "ALLOWED_EMAIL_DOMAINS";
+/// Domains whose addresses may not sign in, written like the allowed ones. Empty or unset: none.
+pub const BLOCKED_EMAIL_DOMAINS: &str = "BLOCKED_EMAIL_DOMAINS";
+/// Client metadata that a sign-in has to bring, with commas between: `key`, or `key=attribute` if the value has to equal
+/// a user attribute (`tenant=custom:tenant`). Empty or unset: none.
+pub const REQUIRED_CLIENT_METADATA: &str = "REQUIRED_CLIENT_METADATA";
+/// Sender of the mails: an address that SES may send from. Required.
+pub const SES_FROM_ADDRESS: &str = "SES_FROM_ADDRESS";
+/// What the mails call the thing that people sign in to, 1 to 64 characters. Default `your account`.
+pub const APP_NAME: &str = "APP_NAME";
+
+/// All of the above.
+pub const VARIABLES: [&str; 18] = [
+    CODE_KEY,
+    CODE_KEY_PREVIOUS,
+    CODE_ALPHABET,
+    CODE_LENGTH,
+    CODE_VALIDITY_SECONDS,
+    MAX_ATTEMPTS,
+    MAX_MAILS,
+    RESEND_AFTER_SECONDS,
+    PARAMETER_ROUND,
+    PASSWORD_FIRST,
+    SHOW_DESTINATION,
+    MAINTENANCE,
+    ALLOWED_CLIENT_IDS,
+    ALLOWED_EMAIL_DOMAINS,
+    BLOCKED_EMAIL_DOMAINS,
+    REQUIRED_CLIENT_METADATA,
+    SES_FROM_ADDRESS,
+    APP_NAME,
+];
+
+/// The key that the fixtures in `events/` are made with. Everybody knows it, so it is refused unless `AWS_SAM_LOCAL` is
+/// `true`, as `sam local` sets it.
+pub const EXAMPLE_CODE_KEY: &str = "example-key-of-the-event-fixtures-never-deploy-it";
+
+/// A setting that cannot be used. Says which and what it has to be, never what it was.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SettingsError {
+    variable: &'static str,
+    expected: String,
+}
+
+impl SettingsError {
+    /// The variable that is wrong.
+    pub fn variable(&self) -> &'static str {
+        self.variable
+    }
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} must be {}", self.variable, self.expected)
+    }
+}
+
+/// The same text as `Display`, because `main` prints the error that it returns in this form.
+impl fmt::Debug for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+/// What the code looks like, and how long and how often it can be answered.
+#[derive(Clone, Debug)]
+pub struct ChallengeSettings {
+    /// [`CODE_KEY`] and [`CODE_KEY_PREVIOUS`].
+    pub keys: CodeKeys,
+    /// [`CODE_ALPHABET`] and [`CODE_LENGTH`].
+    pub format: CodeFormat,
+    /// [`CODE_VALIDITY_SECONDS`].
+    pub validity: Duration,
+    /// [`MAX_ATTEMPTS`].
+    pub max_attempts: u8,
+}
+
+impl ChallengeSettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<ChallengeSettings, SettingsError> {
+        let alphabet = one_of(vars, CODE_ALPHABET, &[("digits", Alphabet::Digits), ("letters", Alphabet::Letters)])?;
+        let length = number(vars, CODE_LENGTH, 8, code::MIN_LENGTH as u64, code::MAX_LENGTH as u64)?;
+        let format = usize::try_from(length).ok().and_then(|length| CodeFormat::new(alphabet, length));
+        Ok(ChallengeSettings {
+            keys: code_keys(vars)?,
+            format: format.ok_or_else(|| error(CODE_LENGTH, "a length that codes can have"))?,
+            validity: Duration::from_secs(number(vars, CODE_VALIDITY_SECONDS, 600, 60, 600)?),
+            max_attempts: count(vars, MAX_ATTEMPTS, 3, 1, 5)?,
+        })
+    }
+}
+
+/// Who may begin a sign-in, as far as the request alone tells.
+#[derive(Clone, Debug, Default)]
+pub struct AdmissionSettings {
+    /// [`MAINTENANCE`].
+    pub maintenance: bool,
+    /// [`ALLOWED_CLIENT_IDS`]; empty: every client.
+    pub allowed_client_ids: BTreeSet<String>,
+}
+
+impl AdmissionSettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<AdmissionSettings, SettingsError> {
+        let is_client_id = |id: &str| {
+            (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+".contains(&b))
+        };
+        Ok(AdmissionSettings {
+            maintenance: flag(vars, MAINTENANCE)?,
+            allowed_client_ids: list(vars, ALLOWED_CLIENT_IDS, "app client ids with commas between", |id| {
+                is_client_id(id).then(|| id.to_owned())
+            })?
+            .into_iter()
+            .collect(),
+        })
+    }
+}
+
+/// Whose addresses are admitted, by domain.
+#[derive(Clone, Debug, Default)]
+pub struct EmailDomains {
+    /// [`ALLOWED_EMAIL_DOMAINS`]; empty: all.
+    allowed: Vec<DomainPattern>,
+    /// [`BLOCKED_EMAIL_DOMAINS`].
+    blocked: Vec<DomainPattern>,
+}
+
+impl EmailDomains {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<EmailDomains, SettingsError> {
+        let patterns = |variable| {
+            list(
+                vars,
+                variable,
+                "domains such as example.com or *.example.com with commas between",
+                DomainPattern::parse,
+            )
+        };
+        Ok(EmailDomains { allowed: patterns(ALLOWED_EMAIL_DOMAINS)?, blocked: patterns(BLOCKED_EMAIL_DOMAINS)? })
+    }
+
+    /// Whether addresses of `domain` are admitted. What is both allowed and blocked is blocked.
+    pub fn admit(&self, domain: &str) -> bool {
+        // A dot at the end names the same domain (RFC 1034 §3.1).
+        let domain = domain.strip_suffix('.').unwrap_or(domain).to_ascii_lowercase();
+        let matches = |pattern: &DomainPattern| pattern.matches(&domain);
+        (self.allowed.is_empty() || self.allowed.iter().any(matches)) && !self.blocked.iter().any(matches)
+    }
+}
+
+#[derive(Clone, Debug)]
+enum DomainPattern {
+    Exactly(String),
+    /// With a dot in front.
+    Below(String),
+}
+
+impl DomainPattern {
+    fn parse(text: &str) -> Option<DomainPattern> {
+        let text = text.to_ascii_lowercase();
+        match text.strip_prefix('*') {
+            None => is_domain(&text).then_some(DomainPattern::Exactly(text)),
+            Some(below) => {
+                below.strip_prefix('.').is_some_and(is_domain).then(|| DomainPattern::Below(below.to_owned()))
+            }
+        }
+    }
+
+    fn matches(&self, domain: &str) -> bool {
+        match self {
+            DomainPattern::Exactly(exactly) => domain == exactly,
+            DomainPattern::Below(below) => domain.ends_with(below.as_str()),
+        }
+    }
+}
+
+/// A piece of client metadata that a sign-in has to bring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequiredMetadata {
+    /// The key that has to be there, with a value.
+    pub key: String,
+    /// The user attribute that the value has to equal, if any.
+    pub equals_attribute: Option<String>,
+}
+
+/// Settings of pre-authentication.
+#[derive(Clone, Debug, Default)]
+pub struct PreAuthenticationSettings {
+    /// Rules about the request alone.
+    pub admission: AdmissionSettings,
+    /// Rules about the address.
+    pub domains: EmailDomains,
+    /// [`REQUIRED_CLIENT_METADATA`].
+    pub required_client_metadata: Vec<RequiredMetadata>,
+}
+
+impl PreAuthenticationSettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<PreAuthenticationSettings, SettingsError> {
+        let required = |text: &str| {
+            let (key, attribute) = match text.split_once('=') {
+                None => (text, None),
+                Some((key, attribute)) => (key.trim(), Some(attribute.trim())),
+            };
+            (!key.is_empty() && attribute != Some(""))
+                .then(|| RequiredMetadata { key: key.to_owned(), equals_attribute: attribute.map(ToOwned::to_owned) })
+        };
+        Ok(PreAuthenticationSettings {
+            admission: AdmissionSettings::from_vars(vars)?,
+            domains: EmailDomains::from_vars(vars)?,
+            required_client_metadata: list(
+                vars,
+                REQUIRED_CLIENT_METADATA,
+                "keys, or keys and attributes such as tenant=custom:tenant, with commas between",
+                required,
+            )?,
+        })
+    }
+}
+
+/// Settings of define-auth-challenge.
+#[derive(Clone, Debug)]
+pub struct DefineSettings {
+    /// What the code looks like, and how long and how often it can be answered.
+    pub challenge: ChallengeSettings,
+    /// Rules about the request alone.
+    pub admission: AdmissionSettings,
+    /// Rules about the address.
+    pub domains: EmailDomains,
+    /// [`PASSWORD_FIRST`].
+    pub password_first: bool,
+}
+
+impl DefineSettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<DefineSettings, SettingsError> {
+        Ok(DefineSettings {
+            challenge: ChallengeSettings::from_vars(vars)?,
+            admission: AdmissionSettings::from_vars(vars)?,
+            domains: EmailDomains::from_vars(vars)?,
+            password_first: flag(vars, PASSWORD_FIRST)?,
+        })
+    }
+}
+
+/// Settings of verify-auth-challenge.
+#[derive(Clone, Debug)]
+pub struct VerifySettings {
+    /// What the code looks like, and how long and how often it can be answered.
+    pub challenge: ChallengeSettings,
+    /// Rules about the address.
+    pub domains: EmailDomains,
+}
+
+impl VerifySettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<VerifySettings, SettingsError> {
+        Ok(VerifySettings { challenge: ChallengeSettings::from_vars(vars)?, domains: EmailDomains::from_vars(vars)? })
+    }
+}
+
+/// Settings of create-auth-challenge's decision.
+#[derive(Clone, Debug)]
+pub struct CreateSettings {
+    /// What the code looks like, and how long and how often it can be answered.
+    pub challenge: ChallengeSettings,
+    /// Rules about the address.
+    pub domains: EmailDomains,
+    /// [`MAX_MAILS`].
+    pub max_mails: u8,
+    /// [`RESEND_AFTER_SECONDS`].
+    pub resend_after: Duration,
+    /// [`PARAMETER_ROUND`].
+    pub parameter_round: bool,
+    /// [`SHOW_DESTINATION`].
+    pub show_destination: ShowDestination,
+}
+
+/// Whether the client is told where the mail went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShowDestination {
+    /// It is not.
+    Nowhere,
+    /// It gets `a***@e***`.
+    Masked,
+}
+
+impl CreateSettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<CreateSettings, SettingsError> {
+        Ok(CreateSettings {
+            challenge: ChallengeSettings::from_vars(vars)?,
+            domains: EmailDomains::from_vars(vars)?,
+            max_mails: count(vars, MAX_MAILS, 3, 1, 5)?,
+            resend_after: Duration::from_secs(number(vars, RESEND_AFTER_SECONDS, 30, 10, 300)?),
+            parameter_round: flag(vars, PARAMETER_ROUND)?,
+            show_destination: one_of(
+                vars,
+                SHOW_DESTINATION,
+                &[("none", ShowDestination::Nowhere), ("masked", ShowDestination::Masked)],
+            )?,
+        })
+    }
+}
+
+/// What the mails look like and who sends them.
+#[derive(Clone, Debug)]
+pub struct MailSettings {
+    /// [`SES_FROM_ADDRESS`].
+    pub from_address: EmailAddress,
+    /// [`APP_NAME`].
+    pub app_name: String,
+}
+
+impl MailSettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<MailSettings, SettingsError> {
+        let from_address = vars(SES_FROM_ADDRESS).and_then(|text| EmailAddress::parse(&text));
+        let app_name = vars(APP_NAME).unwrap_or_else(|| "your account".to_owned());
+        let app_name_fits = (1..=64).contains(&app_name.chars().count()) && !app_name.chars().any(char::is_control);
+        Ok(MailSettings {
+            from_address: from_address
+                .ok_or_else(|| error(SES_FROM_ADDRESS, "an e-mail address that SES may send from"))?,
+            app_name: app_name_fits
+                .then_some(app_name)
+                .ok_or_else(|| error(APP_NAME, "1 to 64 characters without line breaks"))?,
+        })
+    }
+}
+
+/// What Lambda tells every function about where it runs and as whom. Lambda ends an environment before its credentials do.
+pub struct AwsSettings {
+    /// `AWS_REGION`.
+    pub region: String,
+    /// `AWS_ACCESS_KEY_ID`.
+    pub access_key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret_access_key: Zeroizing<String>,
+    /// `AWS_SESSION_TOKEN`.
+    pub session_token: Option<Zeroizing<String>>,
+    /// `AWS_ENDPOINT_URL_SESV2`, or else `AWS_ENDPOINT_URL`: another SES than the region's own.
+    pub ses_endpoint_url: Option<String>,
+}
+
+impl AwsSettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<AwsSettings, SettingsError> {
+        let given = |variable| vars(variable).filter(|text| !text.is_empty());
+        let required = |variable| given(variable).ok_or_else(|| error(variable, "set, as Lambda sets it"));
+        let url = |variable| {
+            let is_url = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+            given(variable).map(|url| Some(url).filter(is_url).ok_or_else(|| error(variable, "an http or https URL")))
+        };
+        Ok(AwsSettings {
+            region: required("AWS_REGION")?,
+            access_key_id: required("AWS_ACCESS_KEY_ID")?,
+            secret_access_key: Zeroizing::new(required("AWS_SECRET_ACCESS_KEY")?),
+            session_token: given("AWS_SESSION_TOKEN").map(Zeroizing::new),
+            ses_endpoint_url: url("AWS_ENDPOINT_URL_SESV2").or_else(|| url("AWS_ENDPOINT_URL")).transpose()?,
+        })
+    }
+}
+
+fn code_keys(vars: Lookup<'_>) -> Result<CodeKeys, SettingsError> {
+    let example_is_allowed = vars("AWS_SAM_LOCAL").as_deref() == Some("true");
+    let key = |variable, secret: Zeroizing<String>| {
+        let fits = (32..=256).contains(&secret.len())
+            && secret.bytes().all(|b| b.is_ascii_graphic())
+            // A dynamic reference that CloudFormation was to replace by the secret, and did not.
+            && !secret.starts_with("{{resolve:");
+        if !fits {
+            Err(error(variable, "a secret of 32 to 256 printable ASCII characters without spaces"))
+        } else if *secret == EXAMPLE_CODE_KEY && !example_is_allowed {
+            Err(error(variable, "a secret of your own: this one is published with the event fixtures"))
+        } else {
+            Ok(CodeKey::new(secret.as_bytes()))
+        }
+    };
+    let secret = |variable| Zeroizing::new(vars(variable).unwrap_or_default());
+    let previous = secret(CODE_KEY_PREVIOUS);
+    Ok(CodeKeys {
+        current: key(CODE_KEY, secret(CODE_KEY))?,
+        previous: if previous.is_empty() { None } else { Some(key(CODE_KEY_PREVIOUS, previous)?) },
+    })
+}
+
+fn error(variable: &'static str, expected: impl Into<String>) -> SettingsError {
+    SettingsError { variable, expected: expected.into() }
+}
+
+fn number(vars: Lookup<'_>, variable: &'static str, default: u64, from: u64, to: u64) -> Result<u64, SettingsError> {
+    let Some(text) = vars(variable) else { return Ok(default) };
+    let number = text.parse().ok().filter(|number| (from..=to).contains(number));
+    number.ok_or_else(|| error(variable, format!("a whole number from {from} to {to}")))
+}
+
+fn count(vars: Lookup<'_>, variable: &'static str, default: u8, from: u8, to: u8) -> Result<u8, SettingsError> {
+    let number = number(vars, variable, default.into(), from.into(), to.into())?;
+    u8::try_from(number).map_err(|_| error(variable, format!("a whole number from {from} to {to}")))
+}
+
+/// One of a few words; the first is the default.
+fn one_of<T: Copy>(vars: Lookup<'_>, variable: &'static str, choices: &[(&str, T)]) -> Result<T, SettingsError> {
+    let given = vars(variable);
+    let choice = match &given {
+        None => choices.first(),
+        Some(word) => choices.iter().find(|(name, _)| name == word),
+    };
+    let words = || choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" or ");
+    choice.map(|(_, value)| *value).ok_or_else(|| error(variable, words()))
+}
+
+fn flag(vars: Lookup<'_>, variable: &'static str) -> Result<bool, SettingsError> {
+    one_of(vars, variable, &[("false", false), ("true", true)])
+}
+
+/// Entries with commas between; white space around them does not count, and empty text is an empty list.
+fn list<T>(
+    vars: Lookup<'_>,
+    variable: &'static str,
+    expected: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>, SettingsError> {
+    let text = vars(variable).unwrap_or_default();
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    let entries: Option<Vec<T>> = text.split(',').map(|entry| parse(entry.trim())).collect();
+    entries.ok_or_else(|| error(variable, expected))
+}

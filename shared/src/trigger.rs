@@ -1,0 +1,344 @@
+//! The one door to Lambda: reads the event, guards against panics, answers with fixed error texts, and returns the event as
+//! it came with only `response` filled in.
+//!
+//! Cognito shows a trigger's error text to whoever signs in, so nothing but a [`TriggerError`] passes here: no text of
+//! another library, no value, no panic message.
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+use serde::ser::Serialize;
+use serde_json::{Map, Value, json};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::settings::Lookup;
+
+/// Everything that a trigger ever says when it fails. Cognito writes `<Trigger> failed with error <text>.`, with a full
+/// stop of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TriggerError {
+    /// The event is not JSON, not of this trigger, or lacks what every event has.
+    MalformedEvent,
+    /// A rule of the settings refuses the sign-in.
+    SignInNotAllowed,
+    /// All sign-ins are paused.
+    Maintenance,
+    /// The mail service certainly did not take the mail.
+    CodeNotSent,
+    /// Anything else.
+    Internal,
+}
+
+impl TriggerError {
+    /// All of them.
+    pub const ALL: [TriggerError; 5] = [
+        TriggerError::MalformedEvent,
+        TriggerError::SignInNotAllowed,
+        TriggerError::Maintenance,
+        TriggerError::CodeNotSent,
+        TriggerError::Internal,
+    ];
+}
+
+impl fmt::Display for TriggerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TriggerError::MalformedEvent => "The sign-in request could not be read",
+            TriggerError::SignInNotAllowed => "This sign-in is not allowed",
+            TriggerError::Maintenance => "Signing in is paused, please try again later",
+            TriggerError::CodeNotSent => "The code could not be sent, please try again",
+            TriggerError::Internal => "Something went wrong, please try again",
+        })
+    }
+}
+
+impl std::error::Error for TriggerError {}
+
+impl From<TriggerError> for Diagnostic {
+    fn from(error: TriggerError) -> Diagnostic {
+        Diagnostic { error_type: format!("{error:?}"), error_message: error.to_string() }
+    }
+}
+
+/// Runs a function: polls Lambda for events and answers each with what `handler` makes of it.
+///
+/// `Event` is the typed view of the events of one trigger; `Response` is what goes into `response`.
+///
+/// # Errors
+///
+/// When Lambda's runtime API cannot be reached.
+pub async fn serve<Event, Response>(
+    handler: impl AsyncFn(Event) -> Result<Response, TriggerError>,
+) -> Result<(), lambda_runtime::Error>
+where
+    Event: DeserializeOwned,
+    Response: Serialize,
+{
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Payload>| answer(event.payload, &handler))).await
+}
+
+/// Writes logs as one JSON object a line to standard output, where Lambda collects them.
+///
+/// The level is Lambda's own setting, `AWS_LAMBDA_LOG_LEVEL`, or else `info`. It is for our targets alone: at their lower
+/// levels other crates write whole events, requests and replies.
+pub fn init_logs(vars: Lookup<'_>) {
+    let level = vars("AWS_LAMBDA_LOG_LEVEL").and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let ours = [
+        "auth_challenge",
+        "pre_authentication",
+        "define_auth_challenge",
+        "create_auth_challenge",
+        "verify_auth_challenge",
+    ];
+    let targets = Targets::new()
+        .with_targets(ours.map(|target| (target, level)))
+        .with_target("lambda_runtime", level.min(LevelFilter::ERROR))
+        // Writes each error that a handler returns; the handlers have written it already.
+        .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false);
+    // Fails only when a subscriber is there already, as in a test; then that one serves.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(targets).with(lines));
+
+    // The default hook would print the panic's message, which may hold anything.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|place| (place.file().rsplit(['/', '\\']).next().unwrap_or(""), place.line()));
+        tracing::error!(place = ?place, "panicked");
+    }));
+}
+
+/// An event as it came, or the fact that it is no JSON.
+///
+/// The runtime answers an event that its type does not take with the text of the parser's error; so this type takes
+/// anything, and [`answer`] refuses in our own words.
+struct Payload(Option<Value>);
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Payload, D::Error> {
+        Ok(Payload(Value::deserialize(deserializer).ok()))
+    }
+}
+
+async fn answer<Event, Response>(
+    payload: Payload,
+    handler: impl AsyncFn(Event) -> Result<Response, TriggerError>,
+) -> Result<Value, TriggerError>
+where
+    Event: DeserializeOwned,
+    Response: Serialize,
+{
+    let guarded = AssertUnwindSafe(async {
+        let Payload(Some(Value::Object(mut event))) = payload else {
+            return Err(TriggerError::MalformedEvent);
+        };
+        let typed = Event::deserialize(view(&event)).map_err(|_| TriggerError::MalformedEvent)?;
+        let response = handler(typed).await?;
+        let response = serde_json::to_value(response).map_err(|_| TriggerError::Internal)?;
+        event.insert("response".to_owned(), response);
+        Ok(Value::Object(event))
+    });
+    let answered = guarded.catch_unwind().await.unwrap_or(Err(TriggerError::Internal));
+    if answered == Err(TriggerError::MalformedEvent) {
+        tracing::warn!(outcome = "malformed_event");
+    }
+    answered
+}
+
+/// The event as the typed structures read it: they take an absent field where they do not take a `null`, want a `session`
+/// in every event, and read a `response` that means nothing on its way in.
+fn view(event: &Map<String, Value>) -> Value {
+    let mut view = event.clone();
+    view.insert("response".to_owned(), json!({}));
+    if let Some(Value::Object(request)) = view.get_mut("request") {
+        drop_nulls(request);
+        request.entry("session").or_insert_with(|| json!([]));
+    }
+    Value::Object(view)
+}
+
+/// Takes `null` members out of an object and the objects in it; arrays stay as they are.
+fn drop_nulls(object: &mut Map<String, Value>) {
+    object.retain(|_, value| !value.is_null());
+    for value in object.values_mut() {
+        if let Value::Object(inner) = value {
+            drop_nulls(inner);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lambda_events::cognito::{
+        CognitoEventUserPoolsCreateAuthChallenge as Create, CognitoEventUserPoolsDefineAuthChallenge as Define,
+        CognitoEventUserPoolsPreAuthentication as PreAuthentication,
+        CognitoEventUserPoolsVerifyAuthChallenge as Verify,
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn event(trigger: &str) -> Value {
+        json!({
+            "version": "1", "region": "eu-west-1", "userPoolId": "eu-west-1_EXAMPLE", "userName": "alice",
+            "callerContext": {"awsSdkVersion": "aws-sdk-unknown-unknown", "clientId": "1example"},
+            "triggerSource": format!("{trigger}_Authentication"),
+            "request": {"userAttributes": {"sub": "alice"}, "session": [], "validationData": null},
+            "response": {"challengeName": null, "issueTokens": null, "failAuthentication": null},
+        })
+    }
+
+    /// What Lambda gets for `payload` from a function whose work is `handler`.
+    fn call<Event: DeserializeOwned>(
+        payload: &[u8],
+        handler: impl AsyncFn(Event) -> Result<Value, TriggerError>,
+    ) -> Result<Value, TriggerError> {
+        let payload: Payload = serde_json::from_slice(payload).unwrap_or(Payload(None));
+        futures_util::FutureExt::now_or_never(answer(payload, handler)).unwrap()
+    }
+
+    fn define(event: &Value) -> Result<Value, TriggerError> {
+        call(event.to_string().as_bytes(), async |_: Define| Ok(json!({"issueTokens": false})))
+    }
+
+    /// Changes the member at `path` of an event for define-auth-challenge.
+    fn with(path: &str, value: Value) -> Value {
+        let mut event = event("DefineAuthChallenge");
+        let (parent, member) = path.rsplit_once('/').unwrap();
+        event.pointer_mut(parent).unwrap()[member] = value;
+        event
+    }
+
+    #[test]
+    fn r29_the_event_comes_back_as_it_came_but_for_the_response() {
+        let mut event = event("DefineAuthChallenge");
+        event["added"] = json!({"by": ["Cognito", 1, null]});
+        event["callerContext"]["added"] = json!(true);
+        event["request"]["added"] = json!("later");
+        event["request"]["clientMetadata"] = json!(null);
+        let mut expected = event.clone();
+        expected["response"] = json!({"issueTokens": false});
+        assert_eq!(define(&event), Ok(expected));
+    }
+
+    #[test]
+    fn f35_null_is_the_same_as_absent() {
+        for path in ["/request/userAttributes", "/request/session", "/request/clientMetadata", "/request/userNotFound"]
+        {
+            assert!(define(&with(path, Value::Null)).is_ok(), "{path}");
+        }
+        assert!(define(&with("/request/userAttributes", json!({"email": null}))).is_ok());
+        assert!(define(&with("/request", json!({}))).is_ok());
+        assert!(define(&with("/response", Value::Null)).is_ok());
+    }
+
+    #[test]
+    fn f34_wrong_types_and_missing_parts_are_malformed() {
+        for (path, value) in [
+            ("/version", json!(1)),
+            ("/request", json!(null)),
+            ("/request", json!([])),
+            ("/request/session", json!("none")),
+            ("/request/session", json!([1])),
+            ("/request/session", json!([{"challengeName": "SRP_A"}])),
+            ("/request/session", json!([{"challengeName": "SRP_A", "challengeResult": null}])),
+            ("/request/userAttributes", json!({"email_verified": true})),
+            ("/request/userAttributes", json!([])),
+            ("/request/clientMetadata", json!({"action": ["RESEND"]})),
+            ("/request/userNotFound", json!("true")),
+            ("/triggerSource", json!("CreateAuthChallenge_Authentication")),
+            ("/triggerSource", json!("DefineAuthChallenge_Registration")),
+            ("/callerContext", json!(null)),
+            ("/callerContext", json!("none")),
+        ] {
+            assert_eq!(define(&with(path, value.clone())), Err(TriggerError::MalformedEvent), "{path}: {value}");
+        }
+        for whole in [json!(null), json!([]), json!("event"), json!(7), json!({})] {
+            assert_eq!(define(&whole), Err(TriggerError::MalformedEvent), "{whole}");
+        }
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        for text in ["", "{", "event", "\u{0}", "{\"request\":}", &deep] {
+            let answered = call(text.as_bytes(), async |_: Define| Ok(Value::Null));
+            assert_eq!(answered, Err(TriggerError::MalformedEvent), "{text:?}");
+        }
+        assert_eq!(call(&[0xff, 0xfe], async |_: Define| Ok(Value::Null)), Err(TriggerError::MalformedEvent));
+    }
+
+    #[test]
+    fn r54_a_panic_is_an_internal_error() {
+        let panics = async |_: Define| -> Result<Value, TriggerError> { panic!("the code is 48310937") };
+        assert_eq!(call(event("DefineAuthChallenge").to_string().as_bytes(), panics), Err(TriggerError::Internal));
+    }
+
+    /// R39: the whole of what a user can ever read of us when something fails.
+    #[test]
+    fn r39_lambda_gets_fixed_texts() {
+        let texts = TriggerError::ALL.map(|error| {
+            let Diagnostic { error_type, error_message } = error.into();
+            format!("{error_type}: {error_message}")
+        });
+        assert_eq!(
+            texts,
+            [
+                "MalformedEvent: The sign-in request could not be read",
+                "SignInNotAllowed: This sign-in is not allowed",
+                "Maintenance: Signing in is paused, please try again later",
+                "CodeNotSent: The code could not be sent, please try again",
+                "Internal: Something went wrong, please try again",
+            ]
+        );
+    }
+
+    fn json_values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "\\PC{0,20}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                proptest::collection::hash_map("[a-zA-Z]{0,12}", inner, 0..6)
+                    .prop_map(|map| map.into_iter().collect::<Map<_, _>>().into()),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Anything in any place of an event is answered with the event or a fixed error, by each of the four.
+        #[test]
+        fn f34_any_event_is_answered(value in json_values(), which in 0..12usize) {
+            let paths = [
+                "/version", "/userPoolId", "/userName", "/callerContext", "/callerContext/clientId", "/triggerSource",
+                "/request", "/request/userAttributes", "/request/session", "/request/clientMetadata",
+                "/request/userNotFound", "/response",
+            ];
+            let mut event = with(paths[which], value);
+            for trigger in ["DefineAuthChallenge", "CreateAuthChallenge", "VerifyAuthChallengeResponse", "PreAuthentication"] {
+                if which != 5 {
+                    event["triggerSource"] = format!("{trigger}_Authentication").into();
+                }
+                let text = event.to_string();
+                let answered = match trigger {
+                    "DefineAuthChallenge" => call(text.as_bytes(), async |_: Define| Ok(json!({}))),
+                    "CreateAuthChallenge" => call(text.as_bytes(), async |_: Create| Ok(json!({}))),
+                    "PreAuthentication" => call(text.as_bytes(), async |_: PreAuthentication| Ok(json!({}))),
+                    _ => call(text.as_bytes(), async |_: Verify| Ok(json!({}))),
+                };
+                match answered {
+                    Ok(echo) => {
+                        let mut expected = event.clone();
+                        expected["response"] = json!({});
+                        prop_assert_eq!(echo, expected);
+                    }
+                    Err(error) => prop_assert_eq!(error, TriggerError::MalformedEvent),
+                }
+            }
+        }
+    }
+}

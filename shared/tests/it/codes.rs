@@ -1,0 +1,148 @@
+//! The derivation of codes.
+
+use auth_challenge::challenge::{Nonce, UnixSeconds};
+use auth_challenge::code::{Alphabet, Answer, CodeFormat, CodeKey};
+use auth_challenge::user::SignIn;
+use proptest::prelude::*;
+
+use crate::example::{KEY, NOW, sign_in, vectors};
+
+#[test]
+fn the_published_vectors_hold() {
+    let vectors = vectors("codes");
+    assert!(vectors.len() >= 10);
+    for vector in vectors {
+        let alphabet = if vector.text("alphabet") == "letters" { Alphabet::Letters } else { Alphabet::Digits };
+        let format = CodeFormat::new(alphabet, vector.number("length") as usize).unwrap();
+        let code =
+            vector.key().code(&vector.sign_in(), &vector.nonce(), UnixSeconds(vector.number("issued_at")), format);
+        assert_eq!(*code.ungrouped(), vector.text("code"), "{vector:?}");
+    }
+}
+
+/// Pearson's statistic of `observed` against equal shares, in standard deviations of its distribution. With hundreds of
+/// thousands of draws chi-square is close to normal.
+fn chi_square_in_sigmas(observed: &[u64]) -> f64 {
+    let expected = observed.iter().sum::<u64>() as f64 / observed.len() as f64;
+    let statistic: f64 = observed.iter().map(|n| (*n as f64 - expected).powi(2) / expected).sum();
+    let freedom = (observed.len() - 1) as f64;
+    (statistic - freedom) / (2.0 * freedom).sqrt()
+}
+
+/// How often each pair of (place, symbol) occurs in `codes`, as chi-square in sigmas for the worst place.
+fn worst_place(alphabet: Alphabet, codes: impl Iterator<Item = String>) -> f64 {
+    let symbols = alphabet.symbols();
+    let mut seen = vec![vec![0; symbols.len()]; 8];
+    for code in codes {
+        for (place, symbol) in code.bytes().enumerate() {
+            seen[place][symbols.iter().position(|known| *known == symbol).unwrap()] += 1;
+        }
+    }
+    seen.iter().map(|place| chi_square_in_sigmas(place)).fold(f64::MIN, f64::max)
+}
+
+const CODES: u64 = 1_000_000;
+/// The chance that a fair generator exceeds this for one of 16 places is about one in 10,000; the codes are the same in
+/// every run, so that this test does not fail by chance.
+const BOUND: f64 = 6.0;
+
+#[test]
+fn r03_a_million_codes_have_no_likelier_symbols() {
+    for alphabet in [Alphabet::Digits, Alphabet::Letters] {
+        let key = CodeKey::new(KEY.as_bytes());
+        let format = CodeFormat::new(alphabet, 8).unwrap();
+        let sign_in = sign_in();
+        let codes = (0..CODES).map(|n| {
+            let nonce = Nonce::from(u128::from(n).to_be_bytes());
+            key.code(&sign_in, &nonce, NOW, format).ungrouped().to_string()
+        });
+        let worst = worst_place(alphabet, codes);
+        assert!(worst < BOUND, "{alphabet:?}: {worst} sigmas");
+    }
+}
+
+#[test]
+fn r03_the_check_catches_modulo_bias_and_a_missing_digit() {
+    // 64 bits that are as good as random, without another dependency (SplitMix64).
+    let random = |n: u64| {
+        let mut z = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)).to_be_bytes()
+    };
+    let digits = |generate: fn(u8) -> u8| {
+        worst_place(
+            Alphabet::Digits,
+            (1..=CODES).map(move |n| random(n).map(generate).map(|digit| char::from(b'0' + digit)).iter().collect()),
+        )
+    };
+    let modulo = digits(|byte| byte % 10);
+    assert!(modulo > BOUND, "byte % 10: {modulo} sigmas");
+    let without_nine = digits(|byte| byte % 9);
+    assert!(without_nine > BOUND, "no 9: {without_nine} sigmas");
+}
+
+proptest! {
+    #[test]
+    fn t22_a_code_opens_nothing_but_its_own_sign_in(
+        nonce: [u8; 16], other_nonce: [u8; 16], issued_at in 0..u64::MAX, later in 1..600u64,
+        pool in "[a-z]{2}-[a-z]{4}-[0-9]_[A-Za-z0-9]{1,9}", client in "[a-z0-9]{1,26}", user in "\\PC{1,128}",
+        alphabet in prop_oneof![Just(Alphabet::Digits), Just(Alphabet::Letters)],
+    ) {
+        prop_assume!(nonce != other_nonce);
+        // Sixteen symbols, so that two codes are not equal by chance.
+        let format = CodeFormat::new(alphabet, 16).unwrap();
+        let key = CodeKey::new(KEY.as_bytes());
+        let sign_in = sign_in();
+        let code = key.code(&sign_in, &Nonce::from(nonce), UnixSeconds(issued_at), format);
+        let opens = |key: &CodeKey, sign_in: &SignIn, nonce, issued_at| {
+            let other = key.code(sign_in, &Nonce::from(nonce), UnixSeconds(issued_at), format);
+            code.is_answered_by(&Answer::read(&other.ungrouped(), alphabet))
+        };
+        prop_assert!(opens(&key, &sign_in, nonce, issued_at));
+        prop_assert!(!opens(&CodeKey::new(b"another key"), &sign_in, nonce, issued_at));
+        prop_assert!(!opens(&key, &sign_in, other_nonce, issued_at));
+        prop_assert!(!opens(&key, &sign_in, nonce, issued_at.wrapping_add(later)));
+        let elsewhere = [
+            SignIn { user_pool_id: pool, ..sign_in.clone() },
+            SignIn { client_id: client, ..sign_in.clone() },
+            SignIn { user_name: user, ..sign_in },
+        ];
+        for other in &elsewhere {
+            prop_assert!(!opens(&key, other, nonce, issued_at));
+        }
+    }
+
+    #[test]
+    fn r04_separators_case_and_script_do_not_matter(
+        nonce: [u8; 16], length in 6usize..=16,
+        alphabet in prop_oneof![Just(Alphabet::Digits), Just(Alphabet::Letters)],
+        between in proptest::collection::vec("[ \t\u{a0}\u{2009}\u{3000}\\-\u{2010}-\u{2015}]{0,3}", 17),
+        zero in prop_oneof![Just('0'), Just('\u{660}'), Just('\u{966}'), Just('\u{ff10}'), Just('\u{1d7ce}')],
+        lower: u16,
+    ) {
+        let format = CodeFormat::new(alphabet, length).unwrap();
+        let code = CodeKey::new(KEY.as_bytes()).code(&sign_in(), &Nonce::from(nonce), NOW, format);
+        let mut typed = between[16].clone();
+        for (place, symbol) in code.ungrouped().chars().enumerate() {
+            typed.push(match symbol.to_digit(10) {
+                Some(digit) => char::from_u32(u32::from(zero) + digit).unwrap(),
+                None if lower >> place & 1 == 1 => symbol.to_ascii_lowercase(),
+                None => symbol,
+            });
+            typed.push_str(&between[place]);
+        }
+        prop_assert!(code.is_answered_by(&Answer::read(&typed, alphabet)), "{:?}", typed);
+    }
+
+    #[test]
+    fn f39_reading_an_answer_never_panics(typed in "\\PC*|[\\s\\S]{0,200}") {
+        for alphabet in [Alphabet::Digits, Alphabet::Letters] {
+            let code = CodeKey::new(KEY.as_bytes()).code(
+                &sign_in(), &Nonce::from([1; 16]), NOW, CodeFormat::new(alphabet, 8).unwrap(),
+            );
+            // Eight random symbols are the code once in a hundred million cases.
+            prop_assert!(!code.is_answered_by(&Answer::read(&typed, alphabet)));
+        }
+    }
+}

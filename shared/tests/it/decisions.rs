@@ -1,0 +1,661 @@
+//! The four decisions: each rule by itself, and all together in whole sign-ins.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use auth_challenge::challenge::{ChallengeKind, ChallengeState, Nonce, PRIVATE_KEY, UnixSeconds};
+use auth_challenge::client_metadata::{Action, ClientMetadata, SignInMethod};
+use auth_challenge::create_auth_challenge::{self, Challenge, Deliver};
+use auth_challenge::define_auth_challenge::{self, ChallengeName, NextStep};
+use auth_challenge::pre_authentication::{self, Admission};
+use auth_challenge::rounds::{MAX_ROUNDS, Round, Rounds};
+use auth_challenge::settings::{CreateSettings, DefineSettings, PreAuthenticationSettings, VerifySettings};
+use auth_challenge::trigger::TriggerError;
+use auth_challenge::user::{SignIn, User};
+use auth_challenge::verify_auth_challenge::{self, Verdict};
+use proptest::prelude::*;
+
+use crate::example::{
+    ANSWER, Counter, NOW, RESEND, alice, create, define, keys, later, nobody, settings, sign_in, state, verify,
+};
+
+fn map(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+fn custom(state: ChallengeState, correct: bool) -> Round {
+    Round::CustomChallenge { state, correct }
+}
+
+mod pre_authentication_decides {
+    use super::*;
+    use auth_challenge::pre_authentication::Refusal;
+
+    fn decide(given: &[(&str, &str)], attributes: &[(&str, &str)], validation_data: &[(&str, &str)]) -> Admission {
+        let settings = settings(PreAuthenticationSettings::from_vars, given).unwrap();
+        pre_authentication::decide(&settings, &sign_in(), &map(attributes), &map(validation_data))
+    }
+
+    #[test]
+    fn everybody_is_admitted_by_default() {
+        assert_eq!(decide(&[], &[], &[]), Admission::Admit);
+        assert_eq!(decide(&[], &[("email", "alice@example.com")], &[("tenant", "acme")]), Admission::Admit);
+    }
+
+    #[test]
+    fn maintenance_refuses_everybody() {
+        assert_eq!(decide(&[("MAINTENANCE", "true")], &[], &[]), Admission::Refuse(Refusal::Maintenance));
+    }
+
+    #[test]
+    fn t41_only_listed_clients_are_admitted() {
+        let listed = [("ALLOWED_CLIENT_IDS", "another, 1example23456789")];
+        assert_eq!(decide(&listed, &[], &[]), Admission::Admit);
+        let others = [("ALLOWED_CLIENT_IDS", "1example2345678,1example234567890")];
+        assert_eq!(decide(&others, &[], &[]), Admission::Refuse(Refusal::ClientNotAllowed));
+    }
+
+    #[test]
+    fn domains_are_allowed_and_blocked() {
+        let admits = |variable, list, email| decide(&[(variable, list)], &[("email", email)], &[]) == Admission::Admit;
+        let allowed = |list, email| admits("ALLOWED_EMAIL_DOMAINS", list, email);
+        assert!(allowed("example.com", "alice@example.com"));
+        assert!(allowed("example.org, example.com", "alice@EXAMPLE.com"));
+        assert!(allowed("*.example.com", "alice@mail.example.com"));
+        assert!(!allowed("*.example.com", "alice@example.com"));
+        assert!(!allowed("example.com", "alice@mail.example.com"));
+        assert!(!allowed("example.com", "alice@notexample.com"));
+        assert!(!allowed("example.com", "\"alice@example.com\"@evil.example"));
+        let blocked = |list, email| !admits("BLOCKED_EMAIL_DOMAINS", list, email);
+        assert!(blocked("example.com", "alice@example.com"));
+        assert!(blocked("example.com", "alice@Example.Com."));
+        assert!(!blocked("example.com", "alice@example.org"));
+        let both = [("ALLOWED_EMAIL_DOMAINS", "example.com"), ("BLOCKED_EMAIL_DOMAINS", "example.com")];
+        let refused = Admission::Refuse(Refusal::DomainNotAdmitted);
+        assert_eq!(decide(&both, &[("email", "alice@example.com")], &[]), refused);
+    }
+
+    #[test]
+    fn without_an_attribute_the_typed_name_is_judged_if_it_is_an_address() {
+        let settings = settings(PreAuthenticationSettings::from_vars, &[("BLOCKED_EMAIL_DOMAINS", "evil.example")]);
+        let typed = |user_name: &str| {
+            let sign_in = SignIn { user_name: user_name.to_owned(), ..sign_in() };
+            pre_authentication::decide(settings.as_ref().unwrap(), &sign_in, &map(&[]), &map(&[]))
+        };
+        assert_eq!(typed("eve@evil.example"), Admission::Refuse(Refusal::DomainNotAdmitted));
+        assert_eq!(typed("eve@example.com"), Admission::Admit);
+        assert_eq!(typed("eve"), Admission::Admit);
+    }
+
+    #[test]
+    fn required_metadata_has_to_be_there_and_equal() {
+        let refused = Admission::Refuse(Refusal::MetadataNotAccepted);
+        let present = [("REQUIRED_CLIENT_METADATA", "termsAccepted")];
+        assert_eq!(decide(&present, &[], &[("termsAccepted", "2026-01-01")]), Admission::Admit);
+        assert_eq!(decide(&present, &[], &[("termsAccepted", "")]), refused);
+        assert_eq!(decide(&present, &[], &[("termsaccepted", "yes")]), refused);
+        assert_eq!(decide(&present, &[], &[]), refused);
+
+        let tenant = [("REQUIRED_CLIENT_METADATA", "tenant = custom:tenant, app")];
+        let acme = [("custom:tenant", "acme")];
+        assert_eq!(decide(&tenant, &acme, &[("tenant", "acme"), ("app", "web")]), Admission::Admit);
+        assert_eq!(decide(&tenant, &acme, &[("tenant", "Acme"), ("app", "web")]), refused);
+        assert_eq!(decide(&tenant, &acme, &[("tenant", "acme")]), refused);
+        assert_eq!(decide(&tenant, &acme, &[("app", "web")]), refused);
+        assert_eq!(decide(&tenant, &[], &[("app", "web")]), refused);
+        assert_eq!(decide(&tenant, &[("custom:tenant", "")], &[("tenant", ""), ("app", "web")]), refused);
+        let long = "a".repeat(257);
+        assert_eq!(decide(&tenant, &[("custom:tenant", &long)], &[("tenant", &long), ("app", "web")]), refused);
+    }
+
+    #[test]
+    fn the_error_does_not_tell_which_rule_it_was() {
+        for refusal in [Refusal::ClientNotAllowed, Refusal::DomainNotAdmitted, Refusal::MetadataNotAccepted] {
+            assert_eq!(TriggerError::from(refusal), TriggerError::SignInNotAllowed);
+        }
+        assert_eq!(TriggerError::from(Refusal::Maintenance), TriggerError::Maintenance);
+    }
+}
+
+mod define_decides {
+    use super::*;
+    use ChallengeName::{CustomChallenge, PasswordVerifier};
+    use NextStep::{FailAuthentication, IssueTokens, PresentChallenge};
+    use auth_challenge::define_auth_challenge::Refusal;
+
+    const OPEN: &[(&str, &str)] = &[];
+    const PASSWORD_FIRST: &[(&str, &str)] = &[("PASSWORD_FIRST", "true")];
+
+    fn decide(given: &[(&str, &str)], rounds: &[Round], metadata: ClientMetadata, now: UnixSeconds) -> NextStep {
+        let rounds: Rounds = rounds.iter().copied().collect();
+        define_auth_challenge::decide(&define(given), &sign_in(), &alice(), &rounds, &metadata, now)
+    }
+
+    fn after(rounds: &[Round]) -> NextStep {
+        decide(OPEN, rounds, ANSWER, later(60))
+    }
+
+    fn attempt(attempts: u8, correct: bool) -> Round {
+        custom(ChallengeState { attempts, ..state() }, correct)
+    }
+
+    #[test]
+    fn the_first_round_presents_the_challenge() {
+        assert_eq!(after(&[]), PresentChallenge(CustomChallenge));
+    }
+
+    #[test]
+    fn a_client_that_opens_with_srp_is_asked_for_the_code_if_no_password_is_wanted() {
+        assert_eq!(after(&[Round::SrpA]), PresentChallenge(CustomChallenge));
+        assert_eq!(after(&[Round::SrpA, Round::PasswordVerified]), PresentChallenge(CustomChallenge));
+        assert_eq!(after(&[Round::SrpA, attempt(0, true)]), IssueTokens);
+    }
+
+    #[test]
+    fn a_password_comes_first_when_it_is_wanted() {
+        let step = |rounds: &[Round]| decide(PASSWORD_FIRST, rounds, ANSWER, later(60));
+        assert_eq!(step(&[]), FailAuthentication(Refusal::PasswordMissing));
+        assert_eq!(step(&[Round::SrpA]), PresentChallenge(PasswordVerifier));
+        assert_eq!(step(&[Round::SrpA, Round::PasswordVerified]), PresentChallenge(CustomChallenge));
+        assert_eq!(step(&[Round::SrpA, Round::PasswordVerified, attempt(0, true)]), IssueTokens);
+        assert_eq!(step(&[Round::SrpA, attempt(0, true)]), FailAuthentication(Refusal::PasswordMissing));
+        assert_eq!(step(&[attempt(0, true)]), FailAuthentication(Refusal::PasswordMissing));
+        assert_eq!(step(&[Round::PasswordVerified]), FailAuthentication(Refusal::ImpossibleHistory));
+    }
+
+    #[test]
+    fn r13_three_answers_are_judged_and_the_last_may_be_right() {
+        assert_eq!(after(&[attempt(0, false)]), PresentChallenge(CustomChallenge));
+        assert_eq!(after(&[attempt(0, false), attempt(1, false)]), PresentChallenge(CustomChallenge));
+        assert_eq!(after(&[attempt(0, false), attempt(1, false), attempt(2, true)]), IssueTokens);
+        let used_up = FailAuthentication(Refusal::AttemptsUsedUp);
+        assert_eq!(after(&[attempt(0, false), attempt(1, false), attempt(2, false)]), used_up);
+        assert_eq!(after(&[attempt(3, true)]), used_up);
+    }
+
+    #[test]
+    fn a_resend_costs_no_attempt_and_never_succeeds() {
+        let step = |rounds: &[Round]| decide(OPEN, rounds, RESEND, later(60));
+        assert_eq!(step(&[attempt(2, false)]), PresentChallenge(CustomChallenge));
+        assert_eq!(step(&[attempt(0, true)]), FailAuthentication(Refusal::ImpossibleHistory));
+    }
+
+    #[test]
+    fn r05_the_end_of_a_code_is_the_end_of_the_sign_in() {
+        let expired = FailAuthentication(Refusal::Expired);
+        for metadata in [ANSWER, RESEND] {
+            assert_eq!(decide(OPEN, &[attempt(0, false)], metadata, later(599)), PresentChallenge(CustomChallenge));
+            assert_eq!(decide(OPEN, &[attempt(0, false)], metadata, later(600)), expired);
+        }
+        assert_eq!(decide(OPEN, &[attempt(0, true)], ANSWER, later(599)), IssueTokens);
+        assert_eq!(decide(OPEN, &[attempt(0, true)], ANSWER, later(600)), expired);
+    }
+
+    #[test]
+    fn r59_a_challenge_from_the_future_does_not_count() {
+        let at = |now| decide(OPEN, &[attempt(0, true)], ANSWER, UnixSeconds(now));
+        assert_eq!(at(NOW.0 - 30), IssueTokens);
+        assert_eq!(at(NOW.0 - 31), FailAuthentication(Refusal::Expired));
+        assert_eq!(at(0), FailAuthentication(Refusal::Expired));
+        assert_eq!(at(u64::MAX), FailAuthentication(Refusal::Expired));
+    }
+
+    #[test]
+    fn t11_what_went_before_has_to_fit() {
+        let impossible = FailAuthentication(Refusal::ImpossibleHistory);
+        for rounds in [
+            &[attempt(0, true), attempt(1, true)][..],
+            &[attempt(0, true), attempt(0, false)],
+            &[Round::Unrecognized],
+            &[Round::Unrecognized, attempt(0, true)],
+            &[attempt(0, false), Round::Unrecognized, attempt(1, true)],
+            &[Round::SrpA, Round::SrpA],
+            &[Round::PasswordVerified, Round::SrpA],
+            &[attempt(0, false), Round::SrpA],
+            &[attempt(1, false), attempt(0, true)],
+            &[attempt(0, false), attempt(2, true)],
+            &[attempt(0, false), custom(ChallengeState { nonce: Nonce::from([8; 16]), ..state() }, true)],
+            &[attempt(0, false), custom(ChallengeState { issued_at: later(1), ..state() }, true)],
+            &[attempt(0, false), custom(ChallengeState { mails: 3, ..state() }, true)],
+            &[attempt(0, false), custom(ChallengeState { kind: ChallengeKind::Parameters, ..state() }, false)],
+            &[custom(ChallengeState { kind: ChallengeKind::Parameters, ..state() }, true)],
+        ] {
+            assert_eq!(after(rounds), impossible, "{rounds:?}");
+        }
+    }
+
+    #[test]
+    fn f40_too_many_rounds_fail() {
+        let rounds = |n| vec![attempt(0, false); n];
+        assert_eq!(decide(OPEN, &rounds(MAX_ROUNDS), RESEND, later(60)), PresentChallenge(CustomChallenge));
+        let impossible = FailAuthentication(Refusal::ImpossibleHistory);
+        assert_eq!(decide(OPEN, &rounds(MAX_ROUNDS + 1), RESEND, later(60)), impossible);
+        assert_eq!(decide(OPEN, &rounds(1_000), RESEND, later(60)), impossible);
+    }
+
+    #[test]
+    fn t12_an_unknown_sign_in_method_is_refused_at_any_time() {
+        let unsupported = ClientMetadata { sign_in_method: SignInMethod::Unsupported, ..ANSWER };
+        for rounds in [&[][..], &[attempt(0, false)], &[attempt(0, true)]] {
+            let step = decide(OPEN, rounds, unsupported, later(60));
+            assert_eq!(step, FailAuthentication(Refusal::SignInMethodNotSupported));
+        }
+    }
+
+    #[test]
+    fn r64_admission_is_asked_in_the_first_round_and_a_live_sign_in_goes_on() {
+        let paused = &[("MAINTENANCE", "true")];
+        for rounds in [&[][..], &[Round::SrpA]] {
+            let step = decide(paused, rounds, ANSWER, later(60));
+            assert_eq!(step, FailAuthentication(Refusal::NotAdmitted(pre_authentication::Refusal::Maintenance)));
+        }
+        assert_eq!(decide(paused, &[attempt(0, true)], ANSWER, later(60)), IssueTokens);
+    }
+
+    #[test]
+    fn t09_an_unknown_user_never_gets_tokens() {
+        let rounds: Rounds = [attempt(0, true)].into_iter().collect();
+        let step = define_auth_challenge::decide(&define(OPEN), &sign_in(), &nobody(), &rounds, &ANSWER, later(60));
+        assert!(matches!(step, FailAuthentication(Refusal::UnknownUser(_))));
+    }
+}
+
+mod verify_decides {
+    use super::*;
+    use auth_challenge::verify_auth_challenge::Refusal;
+
+    fn code_of(state: &ChallengeState) -> String {
+        state.code(&keys(), &sign_in(), verify(&[]).challenge.format).unwrap().grouped().to_string()
+    }
+
+    fn decide(state: ChallengeState, user: &User, answer: &str, metadata: ClientMetadata, now: UnixSeconds) -> Verdict {
+        let private = map(&[(PRIVATE_KEY, &state.seal(&keys(), &sign_in()).unwrap())]);
+        verify_auth_challenge::decide(&verify(&[]), &sign_in(), user, &private, answer, &metadata, now).0
+    }
+
+    #[test]
+    fn the_code_is_accepted_in_time() {
+        let right = code_of(&state());
+        assert_eq!(decide(state(), &alice(), &right, ANSWER, NOW), Verdict::Accept);
+        assert_eq!(decide(state(), &alice(), &right, ANSWER, later(599)), Verdict::Accept);
+        assert_eq!(decide(state(), &alice(), &right, ANSWER, later(600)), Verdict::Reject(Refusal::Expired));
+        let early = UnixSeconds(NOW.0 - 31);
+        assert_eq!(decide(state(), &alice(), &right, ANSWER, early), Verdict::Reject(Refusal::Expired));
+    }
+
+    #[test]
+    fn any_other_answer_is_rejected() {
+        for answer in ["", "00000000", "not a code", &"0".repeat(131_072)] {
+            assert_eq!(decide(state(), &alice(), answer, ANSWER, NOW), Verdict::Reject(Refusal::CodeMismatch));
+        }
+    }
+
+    #[test]
+    fn an_answer_with_a_wish_for_another_mail_is_not_looked_at() {
+        for answer in [&*code_of(&state()), "00000000"] {
+            assert_eq!(decide(state(), &alice(), answer, RESEND, NOW), Verdict::Reject(Refusal::ResendRequested));
+        }
+    }
+
+    #[test]
+    fn no_answer_is_right_in_a_parameter_round() {
+        let state = ChallengeState { kind: ChallengeKind::Parameters, mails: 0, ..state() };
+        let right = code_of(&state);
+        assert_eq!(decide(state, &alice(), &right, ANSWER, NOW), Verdict::Reject(Refusal::ParameterRound));
+    }
+
+    #[test]
+    fn t12_an_unknown_sign_in_method_is_rejected() {
+        let unsupported = ClientMetadata { sign_in_method: SignInMethod::Unsupported, ..ANSWER };
+        let verdict = decide(state(), &alice(), &code_of(&state()), unsupported, NOW);
+        assert_eq!(verdict, Verdict::Reject(Refusal::SignInMethodNotSupported));
+    }
+
+    #[test]
+    fn t31_the_right_code_is_not_enough_for_an_unknown_user() {
+        let verdict = decide(state(), &nobody(), &code_of(&state()), ANSWER, NOW);
+        assert!(matches!(verdict, Verdict::Reject(Refusal::UnknownUser(_))));
+    }
+
+    #[test]
+    fn t22_a_challenge_of_somebody_else_is_rejected() {
+        let sealed = state().seal(&keys(), &sign_in()).unwrap();
+        let foreign = Verdict::Reject(Refusal::ForeignChallenge);
+        let right = code_of(&state());
+        let judge = |sign_in: &SignIn, private: &HashMap<String, String>| {
+            verify_auth_challenge::decide(&verify(&[]), sign_in, &alice(), private, &right, &ANSWER, NOW).0
+        };
+        let ours = map(&[(PRIVATE_KEY, &sealed)]);
+        assert_eq!(judge(&sign_in(), &ours), Verdict::Accept);
+        assert_eq!(judge(&SignIn { user_name: "bob".to_owned(), ..sign_in() }, &ours), foreign);
+        assert_eq!(judge(&SignIn { client_id: "2example".to_owned(), ..sign_in() }, &ours), foreign);
+        assert_eq!(judge(&SignIn { user_pool_id: "eu-west-1_OTHER".to_owned(), ..sign_in() }, &ours), foreign);
+        assert_eq!(judge(&sign_in(), &map(&[])), foreign);
+        assert_eq!(judge(&sign_in(), &map(&[(PRIVATE_KEY, "")])), foreign);
+        assert_eq!(judge(&sign_in(), &map(&[("code", &sealed)])), foreign);
+    }
+}
+
+mod create_decides {
+    use super::*;
+
+    fn decide(
+        given: &[(&str, &str)],
+        user: &User,
+        rounds: &[Round],
+        metadata: ClientMetadata,
+        now: UnixSeconds,
+    ) -> Challenge {
+        let rounds: Rounds = rounds.iter().copied().collect();
+        create_auth_challenge::decide(&create(given), &sign_in(), user, &rounds, &metadata, now, &mut Counter(0))
+            .unwrap()
+    }
+
+    fn public(challenge: &Challenge) -> HashMap<String, String> {
+        challenge.public.clone().into()
+    }
+
+    fn mail(challenge: &Challenge) -> Option<(&str, String, Duration)> {
+        match &challenge.deliver {
+            Deliver::Mail(message) => {
+                Some((message.to.as_str(), message.code.grouped().to_string(), message.valid_for))
+            }
+            Deliver::Nothing | Deliver::Pretend(_) => None,
+        }
+    }
+
+    #[test]
+    fn the_first_round_mails_a_code_that_opens_it() {
+        let challenge = decide(&[], &alice(), &[], ANSWER, NOW);
+        let (to, code, valid_for) = mail(&challenge).unwrap();
+        assert_eq!(to, "alice@example.com");
+        assert_eq!(valid_for, Duration::from_secs(600));
+        let private = map(&[(PRIVATE_KEY, &challenge.sealed_state)]);
+        let (verdict, _) =
+            verify_auth_challenge::decide(&verify(&[]), &sign_in(), &alice(), &private, &code, &ANSWER, later(1));
+        assert_eq!(verdict, Verdict::Accept);
+        let expected = map(&[
+            ("challenge", "EMAIL_OTP"),
+            ("nextStep", "PROVIDE_CODE"),
+            ("deliveryMedium", "EMAIL"),
+            ("codeLength", "8"),
+            ("codeAlphabet", "digits"),
+            ("attemptsLeft", "3"),
+            ("expiresAt", "1767269400"),
+            ("resendAfter", "1767268830"),
+        ]);
+        assert_eq!(public(&challenge), expected);
+    }
+
+    #[test]
+    fn a_wrong_answer_keeps_the_code_and_mails_nothing() {
+        let challenge = decide(&[], &alice(), &[custom(state(), false)], ANSWER, later(20));
+        assert!(matches!(challenge.deliver, Deliver::Nothing));
+        assert_eq!(challenge.state, ChallengeState { attempts: 1, ..state() });
+        let public = public(&challenge);
+        assert_eq!(public["errorCode"], "CODE_MISMATCH");
+        assert_eq!(public["attemptsLeft"], "2");
+        assert_eq!(public["expiresAt"], "1767269400");
+    }
+
+    #[test]
+    fn a_resend_mails_the_same_code_and_does_not_extend_its_life() {
+        let first = decide(&[], &alice(), &[], ANSWER, NOW);
+        let again = decide(&[], &alice(), &[custom(first.state, false)], RESEND, later(30));
+        let (_, first_code, _) = mail(&first).unwrap();
+        let (to, code, valid_for) = mail(&again).unwrap();
+        assert_eq!((to, code), ("alice@example.com", first_code));
+        assert_eq!(valid_for, Duration::from_secs(570));
+        assert_eq!(again.state, ChallengeState { mails: 2, last_sent: later(30), ..first.state });
+        let public = public(&again);
+        assert_eq!(public.get("errorCode"), None);
+        assert_eq!((&*public["expiresAt"], &*public["resendAfter"]), ("1767269400", "1767268860"));
+        assert_eq!(public["attemptsLeft"], "3");
+    }
+
+    #[test]
+    fn a_resend_too_soon_or_too_often_is_told_and_mails_nothing() {
+        let soon = decide(&[], &alice(), &[custom(state(), false)], RESEND, later(29));
+        assert!(matches!(soon.deliver, Deliver::Nothing));
+        assert_eq!(soon.state, state());
+        assert_eq!(public(&soon)["errorCode"], "RESEND_TOO_SOON");
+
+        let mailed_out = ChallengeState { mails: 3, ..state() };
+        let often = decide(&[], &alice(), &[custom(mailed_out, false)], RESEND, later(100));
+        assert!(matches!(often.deliver, Deliver::Nothing));
+        assert_eq!(often.state, mailed_out);
+        assert_eq!(public(&often)["errorCode"], "RESEND_LIMIT");
+    }
+
+    #[test]
+    fn with_a_parameter_round_the_code_is_mailed_in_the_second() {
+        let given = &[("PARAMETER_ROUND", "true")];
+        let first = decide(given, &alice(), &[], ANSWER, NOW);
+        assert!(matches!(first.deliver, Deliver::Nothing));
+        assert_eq!(public(&first)["nextStep"], "PROVIDE_AUTH_PARAMETERS");
+        let second = decide(given, &alice(), &[custom(first.state, false)], ANSWER, later(5));
+        assert!(mail(&second).is_some());
+        let public = public(&second);
+        assert_eq!(public["nextStep"], "PROVIDE_CODE");
+        assert_eq!((&*public["attemptsLeft"], public.get("errorCode")), ("3", None));
+        assert_eq!(public["expiresAt"], "1767269405");
+    }
+
+    #[test]
+    fn the_kind_of_code_is_told() {
+        let given = &[("CODE_ALPHABET", "letters"), ("CODE_LENGTH", "10"), ("MAX_ATTEMPTS", "5")];
+        let public = public(&decide(given, &alice(), &[], ANSWER, NOW));
+        assert_eq!(
+            (&*public["codeAlphabet"], &*public["codeLength"], &*public["attemptsLeft"]),
+            ("letters", "10", "5")
+        );
+    }
+
+    #[test]
+    fn t27_no_address_is_told_unless_asked_for_and_then_a_masked_one() {
+        for user in [alice(), nobody()] {
+            assert_eq!(public(&decide(&[], &user, &[], ANSWER, NOW)).get("destination"), None);
+        }
+        let shown =
+            |user| public(&decide(&[("SHOW_DESTINATION", "masked")], &user, &[], ANSWER, NOW))["destination"].clone();
+        assert_eq!(shown(alice()), "a***@e***");
+        assert_eq!(shown(nobody()).len(), "a***@e***".len());
+        assert_eq!(shown(nobody()), shown(nobody()));
+    }
+
+    #[test]
+    fn t02_two_sign_ins_have_nothing_in_common() {
+        let mut chance = Counter(0);
+        let mut begin = || {
+            create_auth_challenge::decide(
+                &create(&[]),
+                &sign_in(),
+                &alice(),
+                &Rounds::default(),
+                &ANSWER,
+                NOW,
+                &mut chance,
+            )
+        };
+        let (one, two) = (begin().unwrap(), begin().unwrap());
+        assert_ne!(one.state.nonce, two.state.nonce);
+        assert_ne!(mail(&one).unwrap().1, mail(&two).unwrap().1);
+    }
+
+    #[test]
+    fn a_history_that_define_does_not_go_on_from_makes_no_challenge() {
+        for rounds in [&[custom(state(), true)][..], &[Round::Unrecognized], &[Round::PasswordVerified]] {
+            let rounds: Rounds = rounds.iter().copied().collect();
+            let made = create_auth_challenge::decide(
+                &create(&[]),
+                &sign_in(),
+                &alice(),
+                &rounds,
+                &ANSWER,
+                NOW,
+                &mut Counter(0),
+            );
+            assert_eq!(made.unwrap_err(), TriggerError::Internal);
+        }
+    }
+}
+
+/// A sign-in as Cognito runs it over the decisions.
+struct Simulation {
+    define: DefineSettings,
+    create: CreateSettings,
+    verify: VerifySettings,
+    user: User,
+    rounds: Vec<Round>,
+    chance: Counter,
+    /// The challenge that waits for an answer.
+    live: Option<Challenge>,
+    /// The code of the newest mail, as somebody with a mailbox reads it; for an unknown user, what it would have been.
+    code: String,
+}
+
+/// What the client sees.
+#[derive(Debug, PartialEq)]
+enum Seen {
+    Challenge(HashMap<String, String>),
+    Tokens,
+    Failure,
+}
+
+impl Simulation {
+    fn new(user: User, given: &[(&str, &str)]) -> Simulation {
+        Simulation {
+            define: define(given),
+            create: create(given),
+            verify: verify(given),
+            user,
+            rounds: Vec::new(),
+            chance: Counter(0),
+            live: None,
+            code: String::new(),
+        }
+    }
+
+    fn next(&mut self, metadata: &ClientMetadata, now: UnixSeconds) -> Seen {
+        let rounds: Rounds = self.rounds.iter().copied().collect();
+        match define_auth_challenge::decide(&self.define, &sign_in(), &self.user, &rounds, metadata, now) {
+            NextStep::IssueTokens => Seen::Tokens,
+            NextStep::FailAuthentication(_) => Seen::Failure,
+            NextStep::PresentChallenge(_) => {
+                let (user, chance) = (&self.user, &mut self.chance);
+                let made =
+                    create_auth_challenge::decide(&self.create, &sign_in(), user, &rounds, metadata, now, chance)
+                        .unwrap();
+                let format = self.verify.challenge.format;
+                self.code = made.state.code(&keys(), &sign_in(), format).unwrap().grouped().to_string();
+                let seen = Seen::Challenge(made.public.clone().into());
+                self.live = Some(made);
+                seen
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: &str, metadata: &ClientMetadata, now: UnixSeconds) -> Seen {
+        let live = self.live.take().unwrap();
+        let private = map(&[(PRIVATE_KEY, &live.sealed_state)]);
+        let (verdict, _) =
+            verify_auth_challenge::decide(&self.verify, &sign_in(), &self.user, &private, answer, metadata, now);
+        self.rounds.push(custom(live.state, verdict == Verdict::Accept));
+        self.next(metadata, now)
+    }
+}
+
+/// One thing that a person does with the form.
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    Right,
+    Wrong,
+    Resend,
+    /// The right code, typed into a client that says `RESEND` with it.
+    RightWithResend,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// What a sign-in comes to, against an account of it that is written for this test: counts and clock only.
+    #[test]
+    fn p_whole_sign_ins_end_as_they_should(
+        deeds in proptest::collection::vec(
+            (prop_oneof![1 => Just(Deed::Right), 3 => Just(Deed::Wrong), 3 => Just(Deed::Resend), 1 => Just(Deed::RightWithResend)],
+             0..120u64), 1..20),
+        parameter_round: bool,
+        max_attempts in 1..=5u8, max_mails in 1..=5u8,
+    ) {
+        let (attempts, mails) = (max_attempts.to_string(), max_mails.to_string());
+        let given = [
+            ("MAX_ATTEMPTS", &*attempts), ("MAX_MAILS", &*mails),
+            ("PARAMETER_ROUND", if parameter_round { "true" } else { "false" }),
+        ];
+        let mut known = Simulation::new(alice(), &given);
+        let mut unknown = Simulation::new(nobody(), &given);
+        let mut now = NOW;
+        // T25 to T30: an unknown user sees what a known one sees, until a right answer.
+        prop_assert_eq!(known.next(&ANSWER, now), unknown.next(&ANSWER, now));
+        if parameter_round {
+            prop_assert_eq!(known.answer("__dummy__", &ANSWER, now), unknown.answer("__dummy__", &ANSWER, now));
+        }
+        let (mut wrong, mut mailed, mut last_mail) = (0, 1, now);
+        for (round, (deed, pause)) in deeds.into_iter().enumerate() {
+            now = now.plus(Duration::from_secs(pause));
+            let code = known.code.clone();
+            let (answer, metadata) = match deed {
+                Deed::Right => (&*code, ANSWER),
+                Deed::Wrong => ("00000000", ANSWER),
+                Deed::Resend => ("", RESEND),
+                Deed::RightWithResend => (&*code, RESEND),
+            };
+            prop_assume!(code.replace(' ', "") != "00000000");
+            let in_time = now < later(600);
+            let rounds = round + 1 + usize::from(parameter_round);
+            let seen = known.answer(answer, &metadata, now);
+            let seen_by_unknown = unknown.answer(answer, &metadata, now);
+            let mut expected_error = None;
+            match deed {
+                Deed::Right => {
+                    let expected = if in_time && rounds <= MAX_ROUNDS { Seen::Tokens } else { Seen::Failure };
+                    prop_assert_eq!(&seen, &expected);
+                    prop_assert_ne!(seen_by_unknown, Seen::Tokens);
+                    return Ok(());
+                }
+                Deed::Wrong => {
+                    wrong += 1;
+                    expected_error = Some("CODE_MISMATCH");
+                }
+                Deed::Resend | Deed::RightWithResend if mailed >= max_mails => expected_error = Some("RESEND_LIMIT"),
+                Deed::Resend | Deed::RightWithResend if now < last_mail.plus(Duration::from_secs(30)) => {
+                    expected_error = Some("RESEND_TOO_SOON");
+                }
+                Deed::Resend | Deed::RightWithResend => {
+                    mailed += 1;
+                    last_mail = now;
+                }
+            }
+            prop_assert_eq!(&seen, &seen_by_unknown);
+            let goes_on = in_time && wrong < max_attempts && rounds <= MAX_ROUNDS;
+            match seen {
+                Seen::Challenge(public) => {
+                    prop_assert!(goes_on);
+                    prop_assert_eq!(public.get("errorCode").map(String::as_str), expected_error);
+                    prop_assert_eq!(&public["attemptsLeft"], &(max_attempts - wrong).to_string());
+                    prop_assert_eq!(&public["expiresAt"], &later(600).to_string());
+                    prop_assert_eq!(&known.code, &code, "the code changed");
+                    let live = known.live.as_ref().unwrap();
+                    let is_mailed = matches!(live.deliver, Deliver::Mail(_));
+                    prop_assert_eq!(is_mailed, metadata.action == Action::Resend && expected_error.is_none());
+                    prop_assert_eq!(live.state.mails, mailed);
+                }
+                Seen::Failure => {
+                    prop_assert!(!goes_on);
+                    return Ok(());
+                }
+                Seen::Tokens => prop_assert!(false, "tokens for {deed:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! define-auth-challenge, tried with every history of up to four rounds over an alphabet of rounds that covers all that
+//! Cognito can report and some that it cannot: challenge names, results, and states of this sign-in and of others.
+
+use auth_challenge::challenge::{ChallengeKind, ChallengeState, Nonce};
+use auth_challenge::client_metadata::ClientMetadata;
+use auth_challenge::code::CodeKey;
+use auth_challenge::define_auth_challenge::{ChallengeName, NextStep, decide};
+use auth_challenge::rounds::{Round, Rounds};
+use auth_challenge::settings::DefineSettings;
+use auth_challenge::user::{SignIn, User};
+use aws_lambda_events::cognito::CognitoEventUserPoolsChallengeResult;
+use serde_json::json;
+
+use crate::example::{ANSWER, NOW, RESEND, alice, define, keys, later, nobody, sign_in, state};
+
+/// How many rounds a history may have. Four rounds hold a password, and three answers.
+const DEPTH: usize = 4;
+const MAX_ATTEMPTS: u8 = 3;
+
+/// What a letter of the alphabet is, said without the code under test.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Meaning {
+    SrpA,
+    Password,
+    /// A live code of this sign-in: which of two, the wrong answers before it, and whether it was answered rightly.
+    Code {
+        which: u8,
+        attempts: u8,
+        correct: bool,
+    },
+    /// A parameter round of this sign-in that was not "right".
+    Parameters,
+    /// Something that no sign-in of ours contains, or that is over.
+    Other,
+}
+
+struct Letter {
+    entry: Option<CognitoEventUserPoolsChallengeResult>,
+    round: Round,
+    meaning: Meaning,
+}
+
+fn entry(name: Option<&str>, result: bool, metadata: Option<&str>) -> CognitoEventUserPoolsChallengeResult {
+    let json = json!({"challengeName": name, "challengeResult": result, "challengeMetadata": metadata});
+    serde_json::from_value(json).unwrap()
+}
+
+fn alphabet() -> Vec<Letter> {
+    let seal = |state: ChallengeState| state.seal(&keys(), &sign_in()).unwrap();
+    let code = |which: u8, attempts: u8| ChallengeState { nonce: Nonce::from([which; 16]), attempts, ..state() };
+    let elsewhere = |sign_in: SignIn| code(1, 0).seal(&keys(), &sign_in).unwrap();
+    let other_keys = || {
+        let mut keys = keys();
+        keys.previous = Some(CodeKey::new(b"a key that this function does not have"));
+        keys
+    };
+    let unknown_key = ChallengeState { key_id: other_keys().previous.unwrap().id(), ..state() };
+    let previous_key = ChallengeState { key_id: keys().previous.unwrap().id(), ..code(3, 0) };
+    let parameters = ChallengeState { kind: ChallengeKind::Parameters, mails: 0, ..code(4, 0) };
+
+    // States that a right answer could come with.
+    let mut states: Vec<(Option<String>, Option<(u8, u8)>)> = vec![
+        (Some(seal(code(1, 0))), Some((1, 0))),
+        (Some(seal(code(1, 1))), Some((1, 1))),
+        (Some(seal(code(1, 2))), Some((1, 2))),
+        (Some(seal(code(1, 3))), Some((1, 3))),
+        (Some(seal(ChallengeState { mails: 2, last_sent: later(30), ..code(1, 0) })), Some((1, 0))),
+        (Some(seal(ChallengeState { mails: 2, last_sent: later(30), ..code(1, 1) })), Some((1, 1))),
+        (Some(seal(code(2, 0))), Some((2, 0))),
+        (Some(seal(code(2, 1))), Some((2, 1))),
+        (Some(seal(previous_key)), Some((3, 0))),
+    ];
+    // States that none can come with.
+    states.extend(
+        [
+            None,
+            Some(String::new()),
+            Some("CODE-48310937".to_owned()),
+            Some(seal(ChallengeState { issued_at: later(60 + 31), ..code(1, 0) })),
+            Some(seal(ChallengeState { issued_at: auth_challenge::challenge::UnixSeconds(NOW.0 - 600), ..code(1, 0) })),
+            Some(unknown_key.seal(&other_keys(), &sign_in()).unwrap()),
+            Some(elsewhere(SignIn { user_pool_id: "eu-west-1_OTHER".to_owned(), ..sign_in() })),
+            Some(elsewhere(SignIn { client_id: "2example".to_owned(), ..sign_in() })),
+            Some(elsewhere(SignIn { user_name: "bob".to_owned(), ..sign_in() })),
+            Some(code(1, 0).to_string()),
+            Some(seal(code(1, 0)).replacen("1.code", "2.code", 1)),
+            Some(seal(code(1, 1)).replacen(".1.1.", ".0.1.", 1)),
+            Some(format!("{}A", seal(code(1, 0)))),
+        ]
+        .map(|metadata| (metadata, None)),
+    );
+
+    let mut letters = vec![(None, Meaning::Other)];
+    for (metadata, live) in &states {
+        for correct in [true, false] {
+            let meaning = live.map_or(Meaning::Other, |(which, attempts)| Meaning::Code { which, attempts, correct });
+            letters.push((Some(entry(Some("CUSTOM_CHALLENGE"), correct, metadata.as_deref())), meaning));
+        }
+    }
+    for (correct, meaning) in [(true, Meaning::Other), (false, Meaning::Parameters)] {
+        letters.push((Some(entry(Some("CUSTOM_CHALLENGE"), correct, Some(&seal(parameters)))), meaning));
+    }
+    let live = seal(code(1, 0));
+    for name in [
+        Some("SRP_A"),
+        Some("PASSWORD_VERIFIER"),
+        Some("SMS_MFA"),
+        Some("NEW_PASSWORD_REQUIRED"),
+        Some("EMAIL_OTP"),
+        Some("custom_challenge"),
+        Some(""),
+        None,
+    ] {
+        for correct in [true, false] {
+            let meaning = match (name, correct) {
+                (Some("SRP_A"), true) => Meaning::SrpA,
+                (Some("PASSWORD_VERIFIER"), true) => Meaning::Password,
+                _ => Meaning::Other,
+            };
+            letters.push((Some(entry(name, correct, None)), meaning));
+        }
+    }
+    // Another challenge, in the clothes of ours.
+    letters.push((Some(entry(Some("SMS_MFA"), true, Some(&live))), Meaning::Other));
+    letters
+        .into_iter()
+        .map(|(entry, meaning)| {
+            let rounds = Rounds::read(std::slice::from_ref(&entry), &keys(), &sign_in());
+            Letter { round: rounds.into_iter().next().unwrap(), entry, meaning }
+        })
+        .collect()
+}
+
+/// Whether invariant 5 lets tokens be issued: a right answer to the newest code of this sign-in, in time, by a known user.
+/// Written from the invariant, not from the decision.
+fn tokens_are_due(history: &[Meaning], known: bool, password_first: bool, metadata: &ClientMetadata) -> bool {
+    let mut rest = history;
+    let mut password = false;
+    if let [Meaning::SrpA, after @ ..] = rest {
+        rest = after;
+        if let [Meaning::Password, after @ ..] = rest {
+            (rest, password) = (after, true);
+        }
+    }
+    if let [Meaning::Parameters, after @ ..] = rest {
+        rest = after;
+    }
+    let Some((Meaning::Code { which: newest, attempts, correct: true }, before)) = rest.split_last() else {
+        return false;
+    };
+    // Each answer before was wrong and to the same code; an attempt more than before is counted at most once a round.
+    let mut counted = Some(0);
+    for round in before.iter().chain([&Meaning::Code { which: *newest, attempts: *attempts, correct: false }]) {
+        counted = match (round, counted) {
+            (Meaning::Code { which, attempts, correct: false }, Some(_)) if which == newest => Some(*attempts),
+            _ => None,
+        };
+    }
+    known
+        && (password || !password_first)
+        && counted.is_some_and(|attempts| attempts < MAX_ATTEMPTS)
+        && *metadata == ANSWER
+}
+
+/// One way in which a history is judged.
+struct Case<'a> {
+    settings: &'a DefineSettings,
+    user: &'a User,
+    metadata: &'a ClientMetadata,
+}
+
+struct Search<'a> {
+    letters: &'a [Letter],
+    cases: Vec<Case<'a>>,
+    sign_in: SignIn,
+    /// How many decisions were made, and how many of them issued tokens.
+    decisions: u64,
+    issued: u64,
+}
+
+impl Search<'_> {
+    /// Judges `history` and all that begin with it. `dead[i]`: a shorter one failed in all cases that share case `i`'s
+    /// settings and user, whatever the client's metadata.
+    fn visit(&mut self, history: &mut Vec<usize>, dead: &[bool]) {
+        let rounds: Rounds = history.iter().map(|letter| self.letters[*letter].round).collect();
+        let meanings: Vec<Meaning> = history.iter().map(|letter| self.letters[*letter].meaning).collect();
+        let now = later(60);
+        let mut failed = Vec::with_capacity(self.cases.len());
+        for (case, dead) in self.cases.iter().zip(dead) {
+            let step = decide(case.settings, &self.sign_in, case.user, &rounds, case.metadata, now);
+            self.decisions += 1;
+            let known = matches!(case.user, User::Known(_));
+            if step == NextStep::IssueTokens {
+                self.issued += 1;
+                assert!(
+                    tokens_are_due(&meanings, known, case.settings.password_first, case.metadata),
+                    "tokens for {meanings:?}, known: {known}"
+                );
+            }
+            let fails = matches!(step, NextStep::FailAuthentication(_));
+            assert!(fails || !dead, "life after failure: {meanings:?}");
+            failed.push(fails);
+        }
+        if history.len() == DEPTH {
+            return;
+        }
+        // Cases come in pairs that differ in their metadata alone.
+        let dead: Vec<bool> = failed.chunks(2).flat_map(|pair| [pair[0] && pair[1]; 2]).collect();
+        for letter in 0..self.letters.len() {
+            history.push(letter);
+            self.visit(history, &dead);
+            history.pop();
+        }
+    }
+}
+
+#[test]
+fn g1_tokens_are_issued_only_when_they_are_due_and_failure_is_final() {
+    let letters = alphabet();
+    assert!(letters.len() >= 60, "{}", letters.len());
+    let [open, password_first] = [define(&[]), define(&[("PASSWORD_FIRST", "true")])];
+    let [known, unknown] = [alice(), nobody()];
+    let search = |first: &[usize]| {
+        let mut cases = Vec::new();
+        for settings in [&open, &password_first] {
+            for user in [&known, &unknown] {
+                cases.extend([&ANSWER, &RESEND].map(|metadata| Case { settings, user, metadata }));
+            }
+        }
+        let dead = vec![false; cases.len()];
+        let mut search = Search { letters: &letters, cases, sign_in: sign_in(), decisions: 0, issued: 0 };
+        for letter in first {
+            search.visit(&mut vec![*letter], &dead);
+        }
+        (search.decisions, search.issued)
+    };
+    let all: Vec<usize> = (0..letters.len()).collect();
+    let (decisions, issued) = std::thread::scope(|scope| {
+        let halves = [0, 1].map(|half| all.iter().copied().filter(|n| n % 2 == half).collect::<Vec<_>>());
+        let threads = halves.map(|half| scope.spawn(move || search(&half)));
+        threads.map(|thread| thread.join().unwrap()).into_iter().fold((0, 0), |(a, b), (c, d)| (a + c, b + d))
+    });
+    let histories: u64 = (1..=DEPTH as u32).map(|depth| (letters.len() as u64).pow(depth)).sum();
+    assert_eq!(decisions, histories * 8);
+    assert!(issued > 0);
+    println!("{decisions} decisions over {histories} histories, {issued} issued tokens");
+}
+
+#[test]
+fn g1_letters_read_one_by_one_are_the_history_read_at_once() {
+    let letters = alphabet();
+    for a in &letters {
+        for b in &letters {
+            let read = Rounds::read(&[a.entry.clone(), b.entry.clone()], &keys(), &sign_in());
+            assert_eq!(read, [a.round, b.round].into_iter().collect());
+        }
+    }
+}
+
+#[test]
+fn t09_an_empty_history_presents_a_challenge_or_fails() {
+    for (settings, expected) in [
+        (define(&[]), Some(ChallengeName::CustomChallenge)),
+        (define(&[("PASSWORD_FIRST", "true")]), None),
+        (define(&[("MAINTENANCE", "true")]), None),
+    ] {
+        for user in [alice(), nobody()] {
+            for metadata in [ANSWER, RESEND] {
+                match decide(&settings, &sign_in(), &user, &Rounds::default(), &metadata, NOW) {
+                    NextStep::PresentChallenge(name) => assert_eq!(Some(name), expected),
+                    NextStep::FailAuthentication(_) => assert_eq!(None, expected),
+                    NextStep::IssueTokens => panic!("tokens for nothing"),
+                }
+            }
+        }
+    }
+}

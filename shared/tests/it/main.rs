@@ -1,0 +1,17 @@
+//! The rules, as tables, properties and exhaustive checks. Ids such as T34 and R25 are those of the threat and requirement
+//! lists that the rules come from.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test stops at a surprise"
+)]
+
+mod codes;
+mod decisions;
+mod every_history;
+mod example;
+mod settings;
+mod states;

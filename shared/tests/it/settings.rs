@@ -1,0 +1,183 @@
+//! What the environment may say.
+
+use std::fmt::Debug;
+
+use auth_challenge::code::Alphabet;
+use auth_challenge::settings::{
+    AdmissionSettings, ChallengeSettings, CreateSettings, DefineSettings, EXAMPLE_CODE_KEY, EmailDomains, Lookup,
+    MailSettings, PreAuthenticationSettings, SettingsError, VARIABLES, VerifySettings,
+};
+use proptest::prelude::*;
+
+use crate::example::settings;
+
+/// Reads all that the four functions read.
+fn read(given: &[(&str, &str)]) -> Result<(), SettingsError> {
+    fn one<T: Debug>(
+        from_vars: impl Fn(Lookup<'_>) -> Result<T, SettingsError>,
+        given: &[(&str, &str)],
+    ) -> Result<(), SettingsError> {
+        settings(from_vars, given).map(drop)
+    }
+    one(PreAuthenticationSettings::from_vars, given)?;
+    one(DefineSettings::from_vars, given)?;
+    one(CreateSettings::from_vars, given)?;
+    one(VerifySettings::from_vars, given)?;
+    one(MailSettings::from_vars, given)
+}
+
+fn check(given: &[(&str, &str)], expected: &str) {
+    let error = read(given).expect_err(expected);
+    assert_eq!(error.to_string(), expected, "{given:?}");
+    assert_eq!(format!("{error:?}"), expected);
+}
+
+#[test]
+fn the_defaults() {
+    let challenge = settings(ChallengeSettings::from_vars, &[]).unwrap();
+    assert_eq!((challenge.format.alphabet, challenge.format.length()), (Alphabet::Digits, 8));
+    assert_eq!((challenge.validity.as_secs(), challenge.max_attempts), (600, 3));
+    let create = settings(CreateSettings::from_vars, &[]).unwrap();
+    assert_eq!((create.max_mails, create.resend_after.as_secs(), create.parameter_round), (3, 30, false));
+    let admission = settings(AdmissionSettings::from_vars, &[]).unwrap();
+    assert!(!admission.maintenance && admission.allowed_client_ids.is_empty());
+    assert!(settings(EmailDomains::from_vars, &[]).unwrap().admit("example.com"));
+    assert_eq!(settings(MailSettings::from_vars, &[]).unwrap().app_name, "your account");
+}
+
+#[test]
+fn f59_numbers_have_bounds() {
+    for (variable, from, to) in [
+        ("CODE_LENGTH", 6, 16),
+        ("CODE_VALIDITY_SECONDS", 60, 600),
+        ("MAX_ATTEMPTS", 1, 5),
+        ("MAX_MAILS", 1, 5),
+        ("RESEND_AFTER_SECONDS", 10, 300),
+    ] {
+        let expected = format!("{variable} must be a whole number from {from} to {to}");
+        for good in [from, to] {
+            assert_eq!(read(&[(variable, &good.to_string())]), Ok(()));
+        }
+        let (below, above) = ((from - 1).to_string(), (to + 1).to_string());
+        for bad in [&below, &above, "", " ", "-8", "8.0", "8 ", "eight", "0x8", "18446744073709551616", "٨"] {
+            check(&[(variable, bad)], &expected);
+        }
+    }
+}
+
+#[test]
+fn f59_words_are_taken_literally() {
+    for (variable, good, expected) in [
+        ("CODE_ALPHABET", &["digits", "letters"], "digits or letters"),
+        ("SHOW_DESTINATION", &["none", "masked"], "none or masked"),
+        ("PARAMETER_ROUND", &["true", "false"], "false or true"),
+        ("PASSWORD_FIRST", &["true", "false"], "false or true"),
+        ("MAINTENANCE", &["true", "false"], "false or true"),
+    ] {
+        for word in good {
+            assert_eq!(read(&[(variable, word)]), Ok(()));
+        }
+        for bad in ["", " ", "1", "yes", "TRUE", "Digits", "true "] {
+            check(&[(variable, bad)], &format!("{variable} must be {expected}"));
+        }
+    }
+}
+
+#[test]
+fn f59_lists_are_read_entry_by_entry() {
+    for (variable, good, bad, expected) in [
+        ("ALLOWED_CLIENT_IDS", "1example23456789, another", "a b", "app client ids with commas between"),
+        (
+            "ALLOWED_EMAIL_DOMAINS",
+            "example.com,*.example.org",
+            "alice@example.com",
+            "domains such as example.com or *.example.com with commas between",
+        ),
+        (
+            "BLOCKED_EMAIL_DOMAINS",
+            " Example.COM ",
+            "*",
+            "domains such as example.com or *.example.com with commas between",
+        ),
+        (
+            "REQUIRED_CLIENT_METADATA",
+            "tenant=custom:tenant, termsAccepted",
+            "=custom:tenant",
+            "keys, or keys and attributes such as tenant=custom:tenant, with commas between",
+        ),
+    ] {
+        for good in [good, "", "  "] {
+            assert_eq!(read(&[(variable, good)]), Ok(()), "{variable}");
+        }
+        for bad in [bad, ",", "example.com,", &format!("{good},,")] {
+            check(&[(variable, bad)], &format!("{variable} must be {expected}"));
+        }
+    }
+}
+
+#[test]
+fn f52_a_key_is_a_long_secret_of_your_own() {
+    let expected = "CODE_KEY must be a secret of 32 to 256 printable ASCII characters without spaces";
+    let short = "x".repeat(31);
+    let long = "x".repeat(257);
+    let spaced = "x ".repeat(32);
+    let reference = "{{resolve:secretsmanager:arn:aws:secretsmanager:eu-west-1:111122223333:secret:CodeKey}}";
+    for bad in ["", &short, &long, &spaced, "schlüssel-schlüssel-schlüssel-schlüssel", reference] {
+        check(&[("CODE_KEY", bad)], expected);
+    }
+    check(&[("CODE_KEY_PREVIOUS", &short)], &expected.replace("KEY", "KEY_PREVIOUS"));
+    for good in [&"x".repeat(32), &"~".repeat(256)] {
+        assert_eq!(read(&[("CODE_KEY", good)]), Ok(()));
+    }
+    assert_eq!(read(&[("CODE_KEY_PREVIOUS", "")]), Ok(()));
+
+    let published = "CODE_KEY must be a secret of your own: this one is published with the event fixtures";
+    check(&[("CODE_KEY", EXAMPLE_CODE_KEY)], published);
+    check(&[("CODE_KEY", EXAMPLE_CODE_KEY), ("AWS_SAM_LOCAL", "false")], published);
+    assert_eq!(read(&[("CODE_KEY", EXAMPLE_CODE_KEY), ("AWS_SAM_LOCAL", "true")]), Ok(()));
+}
+
+#[test]
+fn f59_the_mail_needs_a_sender() {
+    let expected = "SES_FROM_ADDRESS must be an e-mail address that SES may send from";
+    for bad in ["", "sign-in", "Sign-in <sign-in@example.com>", "a@example.com,b@example.com"] {
+        check(&[("SES_FROM_ADDRESS", bad)], expected);
+    }
+    let long = "x".repeat(65);
+    for bad in ["", "Acme\nBcc: eve@evil.example", &long] {
+        check(&[("APP_NAME", bad)], "APP_NAME must be 1 to 64 characters without line breaks");
+    }
+    assert_eq!(read(&[("APP_NAME", "Ächme & Söhne 株式会社")]), Ok(()));
+}
+
+#[test]
+fn f59_what_is_required_is_missed() {
+    let nothing = |_: &str| None;
+    for error in [
+        DefineSettings::from_vars(&nothing).unwrap_err(),
+        CreateSettings::from_vars(&nothing).unwrap_err(),
+        VerifySettings::from_vars(&nothing).unwrap_err(),
+    ] {
+        assert_eq!(error.variable(), "CODE_KEY");
+    }
+    assert_eq!(MailSettings::from_vars(&nothing).unwrap_err().variable(), "SES_FROM_ADDRESS");
+    assert!(PreAuthenticationSettings::from_vars(&nothing).is_ok());
+}
+
+proptest! {
+    /// G23: any text in any two variables is taken, or refused in one line that names a variable and repeats no value.
+    #[test]
+    fn g23_errors_name_the_variable_and_never_the_value(
+        (one, other) in (0..VARIABLES.len(), 0..VARIABLES.len()),
+        value in "[a-zA-Z0-9=*.,@{} \u{e9}]{9,40}", other_value in "\\PC{0,40}",
+    ) {
+        let given = [(VARIABLES[other], &*other_value), (VARIABLES[one], &*value)];
+        if let Err(error) = read(&given) {
+            let text = error.to_string();
+            let start = format!("{} must be ", error.variable());
+            prop_assert!(text.starts_with(&start));
+            prop_assert!(given.iter().any(|(variable, _)| *variable == error.variable()));
+            prop_assert!(!text.contains(&value) && !text.contains('\n'));
+        }
+    }
+}

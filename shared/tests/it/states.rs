@@ -1,0 +1,157 @@
+//! The text in which a challenge's state travels.
+
+use auth_challenge::challenge::{ChallengeKind, ChallengeState, MAX_SEALED_LENGTH, Nonce, UnixSeconds};
+use auth_challenge::code::{CodeKey, CodeKeys};
+use auth_challenge::user::SignIn;
+use proptest::prelude::*;
+
+use crate::example::{keys, sign_in, state, vectors};
+
+fn states() -> impl Strategy<Value = ChallengeState> {
+    let kind = prop_oneof![Just(ChallengeKind::Code), Just(ChallengeKind::Parameters)];
+    let key = prop_oneof![Just(keys().current.id()), Just(keys().previous.unwrap().id())];
+    (kind, key, any::<[u8; 16]>(), any::<u64>(), any::<u8>(), any::<u8>(), any::<u64>()).prop_map(
+        |(kind, key_id, nonce, issued_at, attempts, mails, last_sent)| ChallengeState {
+            kind,
+            key_id,
+            nonce: Nonce::from(nonce),
+            issued_at: UnixSeconds(issued_at),
+            attempts,
+            mails,
+            last_sent: UnixSeconds(last_sent),
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn p10_a_sealed_state_opens_to_itself(state in states()) {
+        let sealed = state.seal(&keys(), &sign_in()).unwrap();
+        prop_assert_eq!(ChallengeState::open(&sealed, &keys(), &sign_in()), Some(state));
+        prop_assert_eq!(state.to_string().parse(), Ok(state));
+    }
+
+    #[test]
+    fn a_sealed_state_is_short(state in states()) {
+        prop_assert!(state.seal(&keys(), &sign_in()).unwrap().len() <= MAX_SEALED_LENGTH);
+    }
+
+    #[test]
+    fn t45_a_state_of_another_sign_in_or_key_does_not_open(state in states(), which in 0..4, other in "\\PC{1,40}") {
+        let sealed = state.seal(&keys(), &sign_in()).unwrap();
+        let (sign_in, other_keys) = match which {
+            0 => (SignIn { user_pool_id: other, ..sign_in() }, keys()),
+            1 => (SignIn { client_id: other, ..sign_in() }, keys()),
+            2 => (SignIn { user_name: other, ..sign_in() }, keys()),
+            _ => (sign_in(), CodeKeys { current: CodeKey::new(other.as_bytes()), previous: None }),
+        };
+        prop_assert_eq!(ChallengeState::open(&sealed, &other_keys, &sign_in), None);
+    }
+
+    #[test]
+    fn t45_any_text_is_read_without_a_panic(text in "\\PC*|[0-9a-z.]{0,120}") {
+        prop_assert_eq!(ChallengeState::open(&text, &keys(), &sign_in()), None);
+        if let Ok(state) = text.parse::<ChallengeState>() {
+            prop_assert_eq!(state.to_string(), text);
+        }
+    }
+}
+
+#[test]
+fn t45_every_change_of_one_character_is_refused() {
+    let sealed = state().seal(&keys(), &sign_in()).unwrap();
+    let opens = |text: &str| ChallengeState::open(text, &keys(), &sign_in()).is_some();
+    assert!(opens(&sealed));
+    let mut changes = 0;
+    for place in 0..sealed.len() {
+        let (before, after) = (&sealed[..place], &sealed[place + 1..]);
+        assert!(!opens(before), "cut at {place}");
+        assert!(!opens(&format!("{before}{after}")), "without {place}");
+        for c in (0..=127).map(char::from).chain(['é', '０', '\u{202e}']) {
+            assert!(!opens(&format!("{before}{c}{}", &sealed[place..])), "{c:?} put in at {place}");
+            if !sealed[place..].starts_with(c) {
+                changes += 1;
+                assert!(!opens(&format!("{before}{c}{after}")), "{c:?} at {place}");
+            }
+        }
+    }
+    assert!(changes > 10_000);
+}
+
+#[test]
+fn there_is_one_spelling_for_each_state() {
+    let text = state().to_string();
+    let good: Vec<&str> = text.split('.').collect();
+    let parses = |place: usize, field: &str| {
+        let mut fields = good.clone();
+        fields[place] = field;
+        fields.join(".").parse::<ChallengeState>().is_ok()
+    };
+    assert!(parses(1, "code") && parses(1, "parameters"));
+    for (place, field) in [
+        (0, "2"),
+        (0, ""),
+        (0, "01"),
+        (1, "Code"),
+        (1, "link"),
+        (1, ""),
+        (2, "+0000001"),
+        (2, "0"),
+        (2, "ABCDEF01"),
+        (3, ""),
+        (3, "AAAAAAAAAAAAAAAAAAAAAA=="),
+        (3, "AAAAAAAAAAAAAAAAAAAAAB"),
+        (3, "AAAA"),
+        (4, "+1"),
+        (4, "01"),
+        (4, "-1"),
+        (4, "18446744073709551616"),
+        (4, " 1"),
+        (5, "256"),
+        (5, "00"),
+        (5, "-0"),
+        (6, ""),
+        (7, "1e9"),
+        (7, "1767268800.0"),
+    ] {
+        assert!(!parses(place, field), "{place}: {field:?}");
+    }
+}
+
+#[test]
+fn f50_a_state_opens_while_its_key_is_the_previous_one_and_no_longer() {
+    let CodeKeys { current: new, previous: old } = keys();
+    let old = old.unwrap();
+    let before = CodeKeys { current: old.clone(), previous: None };
+    let state = ChallengeState { key_id: old.id(), ..state() };
+    let sealed = state.seal(&before, &sign_in()).unwrap();
+    let during = CodeKeys { current: new.clone(), previous: Some(old) };
+    assert_eq!(ChallengeState::open(&sealed, &during, &sign_in()), Some(state));
+    // A later round of the same sign-in goes on under the key that the mailed code was made with.
+    assert_eq!(state.seal(&during, &sign_in()), Some(sealed.clone()));
+    let after = CodeKeys { current: new, previous: None };
+    assert_eq!(ChallengeState::open(&sealed, &after, &sign_in()), None);
+    assert_eq!(state.seal(&after, &sign_in()), None);
+}
+
+/// A version that comes later must still read what this one wrote, while sign-ins are under way.
+#[test]
+fn r60_the_published_states_open() {
+    for vector in vectors("states") {
+        let keys = CodeKeys { current: vector.key(), previous: None };
+        let state = ChallengeState {
+            kind: match &*vector.text("kind") {
+                "code" => ChallengeKind::Code,
+                _ => ChallengeKind::Parameters,
+            },
+            key_id: keys.current.id(),
+            nonce: vector.nonce(),
+            issued_at: UnixSeconds(vector.number("issued_at")),
+            attempts: vector.number("attempts") as u8,
+            mails: vector.number("mails") as u8,
+            last_sent: UnixSeconds(vector.number("last_sent")),
+        };
+        assert_eq!(ChallengeState::open(&vector.text("sealed"), &keys, &vector.sign_in()), Some(state));
+        assert_eq!(state.seal(&keys, &vector.sign_in()), Some(vector.text("sealed")));
+    }
+}
