@@ -1,0 +1,51 @@
+//! `custom-auth`: a local user pool, and sign-ins against it.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the terminal is this program's output")]
+
+mod event;
+mod local;
+mod sign_in;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Passwordless sign-in for Amazon Cognito, on this machine.
+///
+/// Without a command it starts the local pool.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    local: local::Arguments,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the functions and run them behind a user pool on this machine
+    Local(local::Arguments),
+    /// Sign in once, step by step, and verify the tokens
+    SignIn(sign_in::Arguments),
+    /// Print an event of events/ with times of now, for `sam local invoke -e -`
+    Event(event::Arguments),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let CommandLine { command, local } = CommandLine::parse();
+    let done: Result<(), Box<dyn Error>> = match command.unwrap_or(Command::Local(local)) {
+        Command::Local(arguments) => local::run(arguments).await,
+        Command::SignIn(arguments) => sign_in::run(arguments).await,
+        Command::Event(arguments) => event::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Builds this project's four functions with cargo.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::trigger::Trigger;
+
+/// Why the functions could not be built.
+#[derive(Debug)]
+pub enum BuildError {
+    /// There is no workspace at this path.
+    NoSources(PathBuf),
+    /// cargo cannot be run.
+    NoCargo(io::Error),
+    /// cargo failed; its own words stand on standard error.
+    Failed,
+    /// cargo built everything but this function.
+    Missing(&'static str),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BuildError::NoSources(path) => {
+                write!(f, "no sources of the functions at {}: run this with `cargo run` in a checkout", path.display())
+            }
+            BuildError::NoCargo(error) => write!(f, "cannot run cargo: {error}"),
+            BuildError::Failed => f.write_str("the functions do not build: cargo says above why"),
+            BuildError::Missing(function) => write!(f, "cargo built no program called {function}"),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+/// Builds the functions of the workspace at `root` and tells where each one's program is. cargo's progress goes to standard
+/// error.
+///
+/// # Errors
+///
+/// When cargo does not build all four.
+pub async fn functions(root: &Path) -> Result<BTreeMap<&'static str, PathBuf>, BuildError> {
+    if !root.join("functions").is_dir() {
+        return Err(BuildError::NoSources(root.to_owned()));
+    }
+    let names = Trigger::ALL.map(Trigger::function);
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .current_dir(root)
+        .args(["build", "--message-format=json-render-diagnostics"])
+        // The pool itself is named so that cargo chooses the features of shared dependencies as in
+        // `cargo test --workspace`, and builds nothing twice.
+        .args(names.iter().chain(&["local-pool"]).map(|name| format!("--package={name}")))
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(BuildError::NoCargo)?;
+    if !output.status.success() {
+        return Err(BuildError::Failed);
+    }
+    let messages =
+        output.stdout.split(|octet| *octet == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    let programs: BTreeMap<String, PathBuf> = messages
+        .filter_map(|message| {
+            let program = message["executable"].as_str()?.into();
+            Some((message["target"]["name"].as_str()?.to_owned(), program))
+        })
+        .collect();
+    names.into_iter().map(|name| Ok((name, programs.get(name).cloned().ok_or(BuildError::Missing(name))?))).collect()
+}
