@@ -53,10 +53,10 @@ pub async fn functions(root: &Path) -> Result<BTreeMap<&'static str, PathBuf>, B
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .current_dir(root)
-        .args(["build", "--message-format=json-render-diagnostics"])
-        // The pool itself is named so that cargo chooses the features of shared dependencies as in
+        // The whole workspace is named so that cargo chooses the features of shared dependencies as in
         // `cargo test --workspace`, and builds nothing twice.
-        .args(names.iter().chain(&["local-pool"]).map(|name| format!("--package={name}")))
+        .args(["build", "--workspace", "--message-format=json-render-diagnostics"])
+        .args(names.iter().flat_map(|name| ["--bin", name]))
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .kill_on_drop(true)

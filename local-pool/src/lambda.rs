@@ -42,6 +42,8 @@ pub struct FunctionConfig {
     pub name: String,
     /// The program that is its runtime.
     pub program: PathBuf,
+    /// The program's arguments.
+    pub arguments: Vec<String>,
     /// Its environment variables, beside those that Lambda sets.
     pub variables: BTreeMap<String, String>,
     /// How long one invocation may take.
@@ -206,6 +208,7 @@ impl Environment {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(cannot_run)?;
         let address = listener.local_addr().map_err(cannot_run)?.to_string();
         let mut process = Command::new(&config.program)
+            .args(&config.arguments)
             .env_clear()
             .envs(lambda_variables(&config.name, &address))
             .envs(&config.variables)

@@ -167,6 +167,7 @@ impl Server {
             let config = FunctionConfig {
                 name: (*name).to_owned(),
                 program: program.clone(),
+                arguments: Vec::new(),
                 variables: function_variables(&addresses, &options.variables),
                 timeout: TRIGGER_TIMEOUT,
                 max_environments: 8,

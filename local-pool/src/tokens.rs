@@ -1,6 +1,7 @@
 //! The tokens of a sign-in, with Cognito's claims: JSON Web Tokens signed with RS256.
 
 use std::fmt;
+use std::sync::Arc;
 
 use auth_challenge::challenge::UnixSeconds;
 use aws_lc_rs::rand::SystemRandom;
@@ -17,10 +18,11 @@ use crate::pool::PoolConfig;
 use crate::users::User;
 
 /// Signs tokens. Cognito signs ID and access tokens with different keys, so that nobody gets away with knowing one.
+#[derive(Clone)]
 pub struct TokenSigner {
     issuer: String,
-    id: SigningKey,
-    access: SigningKey,
+    id: Arc<SigningKey>,
+    access: Arc<SigningKey>,
 }
 
 /// The tokens of one sign-in.
@@ -55,7 +57,7 @@ impl TokenSigner {
     ///
     /// When no key can be made.
     pub fn generate(issuer: String) -> Result<TokenSigner, KeyError> {
-        Ok(TokenSigner { issuer, id: SigningKey::generate()?, access: SigningKey::generate()? })
+        Ok(TokenSigner { issuer, id: Arc::new(SigningKey::generate()?), access: Arc::new(SigningKey::generate()?) })
     }
 
     /// The `iss` of the tokens.

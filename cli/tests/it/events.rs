@@ -1,0 +1,236 @@
+//! Every file of `events/`, given to the function that it is for.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::running::{Running, start, workspace};
+
+/// What a function makes of an event.
+enum Expected {
+    /// This `response`.
+    Response(Value),
+    /// A challenge with these public parameters among others, and so many mails.
+    Challenge(Value, usize),
+    /// This error.
+    Error(&'static str),
+}
+
+use Expected::{Challenge, Error, Response};
+
+fn expected() -> Vec<(&'static str, Expected)> {
+    let admitted = || Response(json!({}));
+    let define = |challenge: Option<&str>, issue: bool, fail: bool| {
+        Response(json!({"challengeName": challenge, "issueTokens": issue, "failAuthentication": fail}))
+    };
+    let challenge = || define(Some("CUSTOM_CHALLENGE"), false, false);
+    let tokens = || define(None, true, false);
+    let failure = || define(None, false, true);
+    let right = || Response(json!({"answerCorrect": true}));
+    let wrong = || Response(json!({"answerCorrect": false}));
+    let first = json!({"nextStep": "PROVIDE_CODE", "attemptsLeft": "3"});
+    let again =
+        |error: &str, attempts: &str| json!({"nextStep": "PROVIDE_CODE", "errorCode": error, "attemptsLeft": attempts});
+    vec![
+        ("pre-authentication/plain", admitted()),
+        ("pre-authentication/client-metadata", admitted()),
+        ("pre-authentication/unknown-user", admitted()),
+        ("pre-authentication/hostile-metadata", admitted()),
+        ("pre-authentication/fields-of-the-future", admitted()),
+        ("define-auth-challenge/first-round", challenge()),
+        ("define-auth-challenge/srp-start", challenge()),
+        ("define-auth-challenge/password-verified", challenge()),
+        ("define-auth-challenge/right-answer", tokens()),
+        ("define-auth-challenge/right-answer-after-password", tokens()),
+        ("define-auth-challenge/right-answer-at-last", tokens()),
+        ("define-auth-challenge/wrong-answer", challenge()),
+        ("define-auth-challenge/last-wrong-answer", failure()),
+        ("define-auth-challenge/resend", challenge()),
+        ("define-auth-challenge/resend-amplify", challenge()),
+        ("define-auth-challenge/parameters-given", challenge()),
+        ("define-auth-challenge/expired", failure()),
+        ("define-auth-challenge/unknown-user", challenge()),
+        ("define-auth-challenge/unknown-user-right-answer", failure()),
+        ("define-auth-challenge/unverified-address-right-answer", failure()),
+        ("define-auth-challenge/challenge-of-another-user", failure()),
+        ("define-auth-challenge/challenge-of-another-client", failure()),
+        ("define-auth-challenge/tampered-state", failure()),
+        ("define-auth-challenge/code-in-clear", failure()),
+        ("define-auth-challenge/foreign-challenge", failure()),
+        ("define-auth-challenge/null-entry", failure()),
+        ("define-auth-challenge/two-right-answers", failure()),
+        ("define-auth-challenge/too-many-rounds", failure()),
+        ("define-auth-challenge/unknown-sign-in-method", failure()),
+        ("define-auth-challenge/hostile-metadata", challenge()),
+        ("create-auth-challenge/first-round", Challenge(first.clone(), 1)),
+        ("create-auth-challenge/srp-start", Challenge(first.clone(), 1)),
+        ("create-auth-challenge/password-verified", Challenge(first.clone(), 1)),
+        ("create-auth-challenge/wrong-answer", Challenge(again("CODE_MISMATCH", "2"), 0)),
+        ("create-auth-challenge/resend", Challenge(first.clone(), 1)),
+        ("create-auth-challenge/resend-too-soon", Challenge(again("RESEND_TOO_SOON", "3"), 0)),
+        ("create-auth-challenge/resend-limit", Challenge(again("RESEND_LIMIT", "3"), 0)),
+        ("create-auth-challenge/parameters-given", Challenge(first.clone(), 1)),
+        ("create-auth-challenge/unknown-user", Challenge(first.clone(), 0)),
+        ("create-auth-challenge/unknown-user-without-attributes", Challenge(first.clone(), 0)),
+        ("create-auth-challenge/unverified-address", Challenge(first.clone(), 0)),
+        ("create-auth-challenge/hostile-address", Challenge(first, 0)),
+        ("create-auth-challenge/challenge-of-another-user", Error("Something went wrong, please try again")),
+        ("create-auth-challenge/hostile-metadata", Challenge(again("CODE_MISMATCH", "2"), 0)),
+        ("verify-auth-challenge/right-answer", right()),
+        ("verify-auth-challenge/wrong-answer", wrong()),
+        ("verify-auth-challenge/empty-answer", wrong()),
+        ("verify-auth-challenge/resend", wrong()),
+        ("verify-auth-challenge/parameters-given", wrong()),
+        ("verify-auth-challenge/expired", wrong()),
+        ("verify-auth-challenge/unknown-user", wrong()),
+        ("verify-auth-challenge/unverified-address", wrong()),
+        ("verify-auth-challenge/challenge-of-another-user", wrong()),
+        ("verify-auth-challenge/tampered-state", wrong()),
+        ("verify-auth-challenge/no-challenge", wrong()),
+        ("verify-auth-challenge/answer-is-no-text", wrong()),
+        ("verify-auth-challenge/hostile-answer", wrong()),
+        ("verify-auth-challenge/hostile-metadata", wrong()),
+    ]
+}
+
+/// The variables of `events/env.json`, which `sam local invoke` is given too.
+fn example_settings() -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(workspace().join("events/env.json")).unwrap();
+    let env: Value = serde_json::from_str(&text).unwrap();
+    let given = env["Parameters"].as_object().unwrap().iter();
+    // SAM sets this one itself.
+    let sam = ("AWS_SAM_LOCAL".to_owned(), "true".to_owned());
+    given.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).chain([sam]).collect()
+}
+
+async fn start_with_example_settings() -> Running {
+    let settings = example_settings();
+    start(&settings.iter().map(|(name, value)| (&**name, &**value)).collect::<Vec<_>>()).await
+}
+
+#[tokio::test]
+async fn every_event_is_answered_as_it_should_be() {
+    let pool = start_with_example_settings().await;
+    for (case, expected) in expected() {
+        let file = workspace().join(format!("events/{case}.json"));
+        let moved = Command::new(env!("CARGO_BIN_EXE_custom-auth")).arg("event").arg(&file).output().unwrap();
+        assert!(moved.status.success(), "{case}");
+        let event: Value = serde_json::from_slice(&moved.stdout).unwrap();
+
+        let mails_before = pool.mails().await.len();
+        let answered = pool.invoke(case.split('/').next().unwrap(), event.to_string()).await;
+        let mails = pool.mails().await.len() - mails_before;
+        let response = match (answered, &expected) {
+            (Err(error), Error(message)) => {
+                assert_eq!(error["errorMessage"], *message, "{case}");
+                continue;
+            }
+            (answered, _) => {
+                // The event comes back as it came, but for the response.
+                let mut echo = answered.unwrap_or_else(|error| panic!("{case}: {error}"));
+                let response = std::mem::replace(&mut echo["response"], event["response"].clone());
+                assert_eq!(echo, event, "{case}");
+                response
+            }
+        };
+        match expected {
+            Response(expected) => assert_eq!((response, mails), (expected, 0), "{case}"),
+            Challenge(expected, expected_mails) => {
+                let public = response["publicChallengeParameters"].as_object().unwrap();
+                for (key, value) in expected.as_object().unwrap() {
+                    assert_eq!(&public[key], value, "{case}: {key}");
+                }
+                assert_eq!(public.contains_key("errorCode"), expected.get("errorCode").is_some(), "{case}");
+                let private = &response["privateChallengeParameters"];
+                assert_eq!(private, &json!({"challenge": response["challengeMetadata"]}), "{case}");
+                assert_eq!(mails, expected_mails, "{case}");
+            }
+            Error(message) => panic!("{case}: no error {message:?} but {response}"),
+        }
+    }
+    assert!(pool.mails().await.iter().all(|mail| mail.to == "alice@example.com"));
+}
+
+#[test]
+fn every_event_is_tried_and_there_are_enough() {
+    let events = workspace().join("events");
+    let mut found = BTreeSet::new();
+    for folder in std::fs::read_dir(&events).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+        for file in std::fs::read_dir(folder).unwrap() {
+            let case = file.unwrap().path().strip_prefix(&events).unwrap().with_extension("");
+            found.insert(case.to_str().unwrap().replace('\\', "/"));
+        }
+    }
+    let tried: BTreeSet<String> = expected().into_iter().map(|(case, _)| case.to_owned()).collect();
+    assert_eq!(found, tried);
+    assert!(tried.len() >= 24);
+}
+
+/// Bodies that Cognito would never send, to each function: a fixed error or a refusal, and the function lives on.
+#[tokio::test]
+async fn f34_hostile_payloads_are_answered_in_our_words() {
+    let pool = start_with_example_settings().await;
+    let fixed = [
+        "The sign-in request could not be read",
+        "This sign-in is not allowed",
+        "Signing in is paused, please try again later",
+        "The code could not be sent, please try again",
+        "Something went wrong, please try again",
+    ];
+    for (function, trigger) in [
+        ("pre-authentication", "PreAuthentication"),
+        ("define-auth-challenge", "DefineAuthChallenge"),
+        ("create-auth-challenge", "CreateAuthChallenge"),
+        ("verify-auth-challenge", "VerifyAuthChallengeResponse"),
+    ] {
+        let event = |request: Value| {
+            json!({
+                "version": "1", "region": "eu-west-1", "userPoolId": "eu-west-1_EXAMPLE", "userName": "eve",
+                "callerContext": {"awsSdkVersion": "x", "clientId": "1example"},
+                "triggerSource": format!("{trigger}_Authentication"), "request": request, "response": {},
+            })
+        };
+        let round = json!({"challengeName": "CUSTOM_CHALLENGE", "challengeResult": true, "challengeMetadata": "X"});
+        let megabyte = "x".repeat(1_000_000);
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let mut payloads: Vec<Vec<u8>> = ["", "null", "{", "not JSON", "[]", "{}", "7", "\"event\"", &deep]
+            .map(|text| text.as_bytes().to_vec())
+            .to_vec();
+        payloads.push(vec![0xff, 0x00, 0xfe]);
+        payloads.extend(
+            [
+                json!(null),
+                json!({}),
+                json!({"userAttributes": null, "session": null, "clientMetadata": null, "userNotFound": null,
+                       "privateChallengeParameters": null, "challengeAnswer": null, "challengeName": null,
+                       "validationData": null}),
+                json!({"userAttributes": {}, "session": vec![round; 1_000]}),
+                json!({"userAttributes": {}, "session": vec![Value::Null; 1_000]}),
+                json!({"userAttributes": {}, "session": [], "clientMetadata": {"action": megabyte, &megabyte: "x"}}),
+                json!({"userAttributes": {"email": megabyte, "email_verified": "true"}, "session": []}),
+                json!({"userAttributes": {}, "session": {"challengeName": "SRP_A"}}),
+                json!({"userAttributes": [], "session": []}),
+                json!({"userAttributes": {"email_verified": true}, "session": []}),
+                json!({"userAttributes": {}, "challengeAnswer": megabyte, "privateChallengeParameters": {"challenge": megabyte}}),
+            ]
+            .map(|request| event(request).to_string().into_bytes()),
+        );
+        for payload in payloads {
+            let shown = String::from_utf8_lossy(&payload[..payload.len().min(80)]).into_owned();
+            match pool.invoke(function, payload).await {
+                Err(error) => {
+                    let message = error["errorMessage"].as_str().unwrap();
+                    assert!(fixed.contains(&message), "{function}: {message} for {shown}");
+                }
+                Ok(reply) => {
+                    assert_ne!(reply["response"]["issueTokens"], true, "{function}: {shown}");
+                    assert_ne!(reply["response"]["answerCorrect"], true, "{function}: {shown}");
+                }
+            }
+        }
+    }
+    assert_eq!(pool.mails().await.len(), 0);
+    let lines = pool.lines.lock().unwrap();
+    assert!(!lines.iter().any(|line| line.contains("panicked")), "{lines:?}");
+}

@@ -1,0 +1,140 @@
+//! G11: the code is in the mail and nowhere else; an address is nowhere but where Cognito put it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use local_pool::trigger::Outcome;
+use serde_json::{Value, json};
+
+use crate::running::{Running, start};
+
+/// The ways in which a text can stand in another.
+fn spellings(secret: &str) -> Vec<String> {
+    let plain = secret.replace(' ', "");
+    let mut spellings = vec![secret.to_owned(), plain.clone(), plain.replace('@', "%40"), plain.to_lowercase()];
+    for separator in [" ", "-", ".", ", ", ",", "\\u00a0"] {
+        spellings.push(plain.chars().map(String::from).collect::<Vec<_>>().join(separator));
+        let groups: Vec<&str> = secret.split(' ').collect();
+        spellings.push(groups.join(separator));
+    }
+    for text in [secret, &plain] {
+        let octets = text.as_bytes();
+        let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+        spellings.extend([hex.to_uppercase(), hex]);
+        // As a list of octets, as `{:?}` of bytes writes it.
+        spellings.push(octets.iter().map(u8::to_string).collect::<Vec<_>>().join(", "));
+        // base64, wherever in a longer text it begins: without the characters that its neighbours take part in.
+        for offset in 0..3 {
+            let padded = [vec![0; offset], octets.to_vec()].concat();
+            for engine in [&STANDARD, &URL_SAFE] {
+                let text = engine.encode(&padded);
+                let from = [0, 2, 3][offset];
+                let to = padded.len() * 8 / 6;
+                spellings.push(text[from..to].to_owned());
+            }
+        }
+    }
+    spellings
+}
+
+fn find(secret: &str, text: &str) -> Option<String> {
+    spellings(secret).into_iter().find(|spelling| text.contains(spelling.as_str()))
+}
+
+/// Signs in in every way there is, and gives all that the client was told.
+async fn live(pool: &Running) -> Vec<String> {
+    let mut told = Vec::new();
+    let mut tell = |reply: &Result<Value, (String, String)>| {
+        let mut reply = reply.clone();
+        if let Ok(reply) = &mut reply {
+            // The ID token holds the address on purpose.
+            reply.as_object_mut().unwrap().remove("AuthenticationResult");
+        }
+        told.push(format!("{reply:?}"));
+    };
+    for (username, answers) in [
+        ("alice@example.com", &["right"][..]),
+        ("user1@example.com", &["0000 0000 0000", "resend", "right"]),
+        ("user2@example.com", &["", "0000 0000 0000", "right and resend", "1234"]),
+        ("unverified@example.com", &["0000 0000 0000", "resend"]),
+        ("nobody@example.com", &["0000 0000 0000", "resend", "1", "2"]),
+    ] {
+        let mut challenge = pool.initiate(username).await;
+        tell(&challenge);
+        for answer in answers {
+            let code = match pool.mails().await.iter().find(|mail| mail.to == username) {
+                Some(_) => pool.code(username).await,
+                None => "-".to_owned(),
+            };
+            let metadata =
+                if answer.contains("resend") { json!({"action": "RESEND"}) } else { json!({"note": "kept"}) };
+            let answer = if answer.contains("right") { &*code } else { answer };
+            let Ok(before) = &challenge else { break };
+            challenge = pool.respond(before, username, answer, metadata).await;
+            tell(&challenge);
+        }
+    }
+    told
+}
+
+#[tokio::test]
+async fn g11_neither_code_nor_address_leaks_at_any_log_level() {
+    for level in ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"] {
+        // Twelve digits, so that none of them is a code by chance.
+        let pool = start(&[("AWS_LAMBDA_LOG_LEVEL", level), ("CODE_LENGTH", "12")]).await;
+        let told = live(&pool).await;
+        let mails = pool.mails().await;
+        assert_eq!(mails.len(), 3, "{level}");
+        let mut secrets: Vec<String> =
+            ["alice", "user1", "user2", "unverified", "nobody"].map(|name| format!("{name}@example.com")).to_vec();
+        let codes: Vec<String> =
+            mails.iter().map(|mail| mail.text.split(" is your code").next().unwrap().to_owned()).collect();
+        secrets.extend(codes.iter().cloned());
+
+        let mut texts: Vec<(&str, String)> = told.into_iter().map(|text| ("told to the client", text)).collect();
+        texts.extend(pool.lines.lock().unwrap().iter().map(|line| ("logged", line.clone())));
+        for (_, event, outcome) in pool.exchanges.lock().unwrap().iter() {
+            let Outcome::Returned(reply) = outcome else { panic!("{outcome:?}") };
+            let reply: Value = serde_json::from_slice(reply).unwrap();
+            texts.push(("returned by a trigger", reply["response"].to_string()));
+            // What Cognito itself puts into events: the user's attributes, and the answer that was typed.
+            let mut event = event.clone();
+            let request = event["request"].as_object_mut().unwrap();
+            request.remove("userAttributes");
+            request.remove("challengeAnswer");
+            texts.push(("in an event", event.to_string()));
+        }
+        assert!(texts.iter().any(|(place, _)| *place == "logged") || level == "WARN" || level == "ERROR");
+        for (place, text) in &texts {
+            for secret in &secrets {
+                assert_eq!(find(secret, text), None, "{place} at level {level}: {text}");
+            }
+        }
+        // No value of the client's metadata is repeated in a log, either.
+        let repeated = texts.iter().find(|(place, text)| *place == "logged" && text.contains("kept"));
+        assert_eq!(repeated, None, "{level}");
+    }
+}
+
+#[test]
+fn the_search_finds_what_is_there() {
+    let code = "4831 0937";
+    for text in [
+        "the code is 48310937",
+        "4831-0937",
+        "4 8 3 1 0 9 3 7",
+        "4831%200937 or 4831.0937",
+        "3438333130393337",
+        "[52, 56, 51, 49, 48, 57, 51, 55]",
+    ] {
+        assert!(find(code, text).is_some(), "{text}");
+    }
+    for before in ["", "a", "ab", "abc"] {
+        for secret in ["48310937", "4831 0937", "alice@example.com"] {
+            let text = STANDARD.encode(format!("{before}{secret}, and more"));
+            assert!(find(secret, &text).is_some(), "{text}");
+        }
+    }
+    assert!(find("alice@example.com", "user=ALICE").is_none());
+    assert!(find("alice@example.com", "email=alice%40example.com").is_some());
+    assert!(find(code, "4831 0938 48310 937").is_none());
+}

@@ -1,0 +1,10 @@
+//! All of it together: the functions as programs, behind the local pool, as a client and a developer use them.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test stops at a surprise")]
+
+mod events;
+mod leaks;
+mod program;
+mod running;
+mod sign_in;
+mod tidy;

@@ -1,0 +1,142 @@
+//! `custom-auth` as a program: what it prints, how it ends, and what it leaves behind.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+fn custom_auth() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_custom-auth"))
+}
+
+/// Ends the program with the test.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts `custom-auth local --port 0 --json` and reads its line.
+fn start() -> (Program, Value) {
+    let child = custom_auth()
+        .args(["local", "--port", "0", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut program = Program(child);
+    let mut line = String::new();
+    BufReader::new(program.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    (program, serde_json::from_str(&line).unwrap())
+}
+
+fn text(output: &[u8]) -> String {
+    String::from_utf8(output.to_vec()).unwrap()
+}
+
+#[test]
+fn sign_in_does_a_whole_sign_in() {
+    let (program, addresses) = start();
+    let endpoint = addresses["endpoint"].as_str().unwrap();
+    let Output { status, stdout, .. } = custom_auth().args(["sign-in", "--endpoint-url", endpoint]).output().unwrap();
+    assert!(status.success());
+    let stdout = text(&stdout);
+    for step in ["1. InitiateAuth", "2. Mailbox", "3. RespondToAuthChallenge", "4. Tokens, verified"] {
+        assert!(stdout.contains(step), "{stdout}");
+    }
+    assert!(stdout.ends_with("alice@example.com is signed in.\n"), "{stdout}");
+
+    let nobody = ["sign-in", "--endpoint-url", endpoint, "--username", "nobody@example.com"];
+    let expected = "error: no mail for nobody@example.com: is there a user with this verified address?";
+    assert_eq!(fails(custom_auth().args(nobody)), expected);
+
+    drop(program);
+    let nowhere = fails(custom_auth().args(["sign-in", "--endpoint-url", endpoint]));
+    assert!(nowhere.starts_with(&format!("error: no local pool at {endpoint} (")), "{nowhere}");
+    assert!(nowhere.ends_with("): start one with `cargo run`"), "{nowhere}");
+}
+
+#[test]
+fn sign_in_starts_what_it_needs() {
+    let Output { status, stdout, .. } = custom_auth().arg("sign-in").output().unwrap();
+    assert!(status.success());
+    assert!(text(&stdout).ends_with("alice@example.com is signed in.\n"));
+}
+
+#[test]
+fn json_says_where_everything_is() {
+    let (_program, addresses) = start();
+    let endpoint = addresses["endpoint"].as_str().unwrap();
+    let names = ["clientId", "endpoint", "jwksUri", "lambdaEndpoint", "mailbox", "region", "userPoolId"];
+    assert_eq!(addresses.as_object().unwrap().keys().collect::<Vec<_>>(), names);
+    assert!(endpoint.starts_with("http://127.0.0.1:"));
+    for address in ["jwksUri", "mailbox", "lambdaEndpoint"] {
+        assert!(addresses[address].as_str().unwrap().starts_with(endpoint));
+    }
+}
+
+/// Runs `custom-auth` to its end, which has to be an error; gives the last line that it wrote.
+fn fails(command: &mut Command) -> String {
+    let Output { status, stderr, .. } = command.output().unwrap();
+    assert_eq!(status.code(), Some(1));
+    let stderr = text(&stderr);
+    stderr.lines().last().unwrap().to_owned()
+}
+
+#[test]
+fn f62_what_cannot_work_gets_one_clear_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    assert_eq!(
+        fails(custom_auth().args(["local", "--port", &port])),
+        format!("error: port {port} is in use: stop what runs there, or choose another with --port (0: a free one)")
+    );
+    let wrong = fails(custom_auth().args(["local", "--port", "0"]).env("CODE_LENGTH", "5"));
+    assert!(wrong.starts_with("error: create-auth-challenge stopped at its start (exit status 1): "), "{wrong}");
+    assert!(wrong.ends_with("CODE_LENGTH must be a whole number from 6 to 16"), "{wrong}");
+    assert_eq!(
+        fails(custom_auth().args(["local", "--port", "0"]).env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1")),
+        "error: the local pool is for development and does not run inside Lambda"
+    );
+    let missing = fails(custom_auth().args(["local", "--users", "/nowhere/users.toml"]));
+    assert!(missing.starts_with("error: cannot read /nowhere/users.toml: "), "{missing}");
+    let missing = fails(custom_auth().args(["event", "/nowhere/event.json"]));
+    assert!(missing.starts_with("error: cannot read /nowhere/event.json: "), "{missing}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_child_outlives_the_program() {
+    for signal in ["INT", "TERM", "KILL"] {
+        let (mut program, _) = start();
+        let pid = program.0.id();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        // Children are listed under the thread that started them.
+        let mut children: Vec<String> = children.split_whitespace().map(str::to_owned).collect();
+        for thread in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+            let mut list = String::new();
+            std::fs::File::open(thread.unwrap().path().join("children")).unwrap().read_to_string(&mut list).unwrap();
+            children.extend(list.split_whitespace().map(str::to_owned));
+        }
+        children.sort();
+        children.dedup();
+        assert_eq!(children.len(), 4, "{signal}");
+        assert!(Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status().unwrap().success());
+        let status = program.0.wait().unwrap();
+        assert_eq!(status.success(), signal != "KILL", "{signal}");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        for child in children {
+            let lives =
+                || std::fs::read_to_string(format!("/proc/{child}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+            while lives() {
+                assert!(Instant::now() < deadline, "{signal}: {child} is still there");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Whole sign-ins through the API, with the functions as programs.
+
+use serde_json::{Value, json};
+
+use crate::running::{Running, start};
+
+const ALICE: &str = "alice@example.com";
+
+fn not_authorized() -> (String, String) {
+    ("NotAuthorizedException".to_owned(), "Incorrect username or password.".to_owned())
+}
+
+fn parameters(challenge: &Value) -> Value {
+    let mut parameters = challenge["ChallengeParameters"].clone();
+    // The rest is the same for whoever signs in.
+    parameters.as_object_mut().unwrap().remove("USERNAME");
+    parameters
+}
+
+#[tokio::test]
+async fn the_code_from_the_mail_gets_tokens() {
+    let pool = start(&[]).await;
+    let challenge = pool.initiate(ALICE).await.unwrap();
+    assert_eq!(challenge["ChallengeName"], "CUSTOM_CHALLENGE");
+    let code = pool.code(ALICE).await;
+    let reply = pool.respond(&challenge, ALICE, &code, json!(null)).await.unwrap();
+    assert!(reply["AuthenticationResult"]["IdToken"].is_string());
+    assert_eq!(pool.mails().await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_code_is_understood_as_people_type_it() {
+    let pool = start(&[("CODE_ALPHABET", "letters"), ("CODE_LENGTH", "10")]).await;
+    let challenge = pool.initiate(ALICE).await.unwrap();
+    let typed = format!(" {} ", pool.code(ALICE).await.to_lowercase().replace(' ', "-"));
+    assert!(pool.respond(&challenge, ALICE, &typed, json!(null)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_wrong_answer_can_be_followed_by_the_right_one() {
+    let pool = start(&[]).await;
+    let first = pool.initiate(ALICE).await.unwrap();
+    let second = pool.respond(&first, ALICE, "0000 0000", json!(null)).await.unwrap();
+    assert_eq!(second["ChallengeParameters"]["errorCode"], "CODE_MISMATCH");
+    assert_eq!(second["ChallengeParameters"]["attemptsLeft"], "2");
+    let code = pool.code(ALICE).await;
+    assert!(pool.respond(&second, ALICE, &code, json!(null)).await.unwrap()["AuthenticationResult"].is_object());
+    assert_eq!(pool.mails().await.len(), 1, "a wrong answer does not send another mail");
+}
+
+#[tokio::test]
+async fn three_wrong_answers_end_the_sign_in() {
+    let pool = start(&[]).await;
+    let mut challenge = pool.initiate(ALICE).await.unwrap();
+    for _ in 0..2 {
+        challenge = pool.respond(&challenge, ALICE, "0000 0000", json!(null)).await.unwrap();
+    }
+    let code = pool.code(ALICE).await;
+    let last = pool.respond(&challenge, ALICE, "0000 0000", json!(null)).await;
+    assert_eq!(last, Err(not_authorized()));
+    let after = pool.respond(&challenge, ALICE, &code, json!(null)).await.unwrap_err();
+    assert_eq!(after.1, "Invalid session for the user, session can only be used once.");
+}
+
+#[tokio::test]
+async fn a_resend_too_soon_is_told_and_costs_nothing() {
+    let pool = start(&[]).await;
+    let mut challenge = pool.initiate(ALICE).await.unwrap();
+    for _ in 0..4 {
+        challenge = pool.respond(&challenge, ALICE, "-", json!({"action": "RESEND"})).await.unwrap();
+        assert_eq!(challenge["ChallengeParameters"]["errorCode"], "RESEND_TOO_SOON");
+        assert_eq!(challenge["ChallengeParameters"]["attemptsLeft"], "3");
+    }
+    assert_eq!(pool.mails().await.len(), 1);
+    let code = pool.code(ALICE).await;
+    assert!(pool.respond(&challenge, ALICE, &code, json!(null)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_parameter_round_comes_before_the_mail() {
+    let pool = start(&[("PARAMETER_ROUND", "true")]).await;
+    let first = pool.initiate(ALICE).await.unwrap();
+    assert_eq!(first["ChallengeParameters"]["nextStep"], "PROVIDE_AUTH_PARAMETERS");
+    assert_eq!(pool.mails().await.len(), 0);
+    let second = pool.respond(&first, ALICE, "__dummy__", json!({"locale": "en"})).await.unwrap();
+    assert_eq!(second["ChallengeParameters"]["nextStep"], "PROVIDE_CODE");
+    assert_eq!(second["ChallengeParameters"]["attemptsLeft"], "3");
+    let code = pool.code(ALICE).await;
+    assert!(pool.respond(&second, ALICE, &code, json!(null)).await.unwrap()["AuthenticationResult"].is_object());
+}
+
+#[tokio::test]
+async fn codes_do_not_serve_for_another_user_or_sign_in() {
+    let pool = start(&[]).await;
+    let one = pool.initiate(ALICE).await.unwrap();
+    let code_of_one = pool.code(ALICE).await;
+    let two = pool.initiate(ALICE).await.unwrap();
+    let bobs = pool.initiate("user1@example.com").await.unwrap();
+    for (challenge, username) in [(&two, ALICE), (&bobs, "user1@example.com")] {
+        let reply = pool.respond(challenge, username, &code_of_one, json!(null)).await.unwrap();
+        assert_eq!(reply["ChallengeParameters"]["errorCode"], "CODE_MISMATCH");
+    }
+    // The older sign-in is still good.
+    assert!(pool.respond(&one, ALICE, &code_of_one, json!(null)).await.unwrap()["AuthenticationResult"].is_object());
+}
+
+/// What a client sees of a sign-in in which every answer is wrong, clocks taken out.
+async fn seen(pool: &Running, username: &str) -> Vec<Result<Value, (String, String)>> {
+    let settle = |reply: Result<Value, (String, String)>| {
+        reply.map(|reply| {
+            let mut parameters = parameters(&reply);
+            for clock in ["expiresAt", "resendAfter"] {
+                let text = parameters[clock].as_str().unwrap().to_owned();
+                assert_eq!(text.len(), 10);
+                parameters[clock] = json!(text.parse::<u64>().unwrap() / 100_000);
+            }
+            json!([reply["ChallengeName"], parameters, reply["Session"].as_str().unwrap().len()])
+        })
+    };
+    let mut challenge = pool.initiate(username).await;
+    let mut seen = vec![settle(challenge.clone())];
+    for metadata in [json!(null), json!({"action": "RESEND"}), json!(null), json!(null)] {
+        challenge = pool.respond(&challenge.unwrap(), username, "0000 0000", metadata).await;
+        seen.push(settle(challenge.clone()));
+    }
+    seen
+}
+
+#[tokio::test]
+async fn r30_unknown_and_unverified_users_see_what_everybody_sees() {
+    let pool = start(&[("BLOCKED_EMAIL_DOMAINS", "blocked.example")]).await;
+    let alices = seen(&pool, ALICE).await;
+    assert_eq!(alices.last(), Some(&Err(not_authorized())));
+    assert_eq!(seen(&pool, "unverified@example.com").await, alices);
+    assert_eq!(seen(&pool, "nobody@example.com").await, alices);
+    let recipients: Vec<_> = pool.mails().await.into_iter().map(|mail| mail.to).collect();
+    assert_eq!(recipients, [ALICE]);
+}
+
+#[tokio::test]
+async fn r64_maintenance_refuses_new_sign_ins() {
+    let pool = start(&[("MAINTENANCE", "true")]).await;
+    assert_eq!(pool.initiate(ALICE).await, Err(not_authorized()));
+    assert_eq!(pool.mails().await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_client_may_open_with_srp_although_no_password_is_wanted() {
+    let pool = start(&[]).await;
+    let opening = json!({
+        "AuthFlow": "CUSTOM_AUTH",
+        "AuthParameters": {"USERNAME": ALICE, "CHALLENGE_NAME": "SRP_A", "SRP_A": "1f2e3d"},
+        "ClientMetadata": {"tenant": "acme"},
+    });
+    let challenge = pool.call("InitiateAuth", opening).await.unwrap();
+    let code = pool.code(ALICE).await;
+    assert!(pool.respond(&challenge, ALICE, &code, json!(null)).await.unwrap()["AuthenticationResult"].is_object());
+}
+
+#[tokio::test]
+async fn fifty_people_at_once_each_get_their_own_tokens() {
+    let pool = start(&[]).await;
+    let sign_in = async |n: u32| {
+        let username = format!("user{n}@example.com");
+        let challenge = pool.initiate(&username).await.unwrap();
+        let code = pool.code(&username).await;
+        let reply = pool.respond(&challenge, &username, &code, json!(null)).await.unwrap();
+        let id_token = reply["AuthenticationResult"]["IdToken"].as_str().unwrap().to_owned();
+        let claims: Value = jsonwebtoken::dangerous::insecure_decode(id_token).unwrap().claims;
+        assert_eq!(claims["email"], username);
+    };
+    futures_util::future::join_all((0..50).map(sign_in)).await;
+    assert_eq!(pool.mails().await.len(), 50);
+}

@@ -1,0 +1,187 @@
+//! Functions that do what functions should not.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use local_pool::lambda::{Function, FunctionConfig, Invoked, StartError};
+use serde_json::{Value, json};
+
+/// This test program is the function too: run with `BEHAVIOUR`, this one test asks the Runtime API for events.
+#[test]
+fn the_function() {
+    let Ok(behaviour) = std::env::var("BEHAVIOUR") else { return };
+    match behaviour.as_str() {
+        "exit" => {
+            eprintln!("CODE_KEY must be a secret");
+            std::process::exit(7);
+        }
+        "report" => {
+            call("POST", "init/error", r#"{"errorType": "X", "errorMessage": "no key"}"#);
+            std::thread::sleep(Duration::from_secs(60));
+        }
+        _ => {}
+    }
+    loop {
+        let (head, event) = call("GET", "invocation/next", "");
+        let id = head.lines().find_map(|line| line.strip_prefix("lambda-runtime-aws-request-id: ")).unwrap().to_owned();
+        println!("event {event}");
+        match event.trim_matches('"') {
+            "exit" => std::process::exit(3),
+            "hang" => std::thread::sleep(Duration::from_secs(60)),
+            "fail" => drop(call("POST", &format!("invocation/{id}/error"), r#"{"errorMessage": "no"}"#)),
+            "pid" => drop(call("POST", &format!("invocation/{id}/response"), &std::process::id().to_string())),
+            _ => drop(call("POST", &format!("invocation/{id}/response"), &event)),
+        }
+    }
+}
+
+/// One request to the Runtime API: the head and the body of the answer.
+fn call(method: &str, path: &str, body: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(std::env::var("AWS_LAMBDA_RUNTIME_API").unwrap()).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} /2018-06-01/runtime/{path} HTTP/1.1\r\nhost: lambda\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(reader.read_line(&mut head).unwrap(), 0);
+    }
+    let mut body = String::new();
+    reader.read_to_string(&mut body).unwrap();
+    (head, body)
+}
+
+type Lines = Arc<Mutex<Vec<String>>>;
+
+async fn start(behaviour: &str, max_environments: usize) -> (Result<Arc<Function>, StartError>, Lines) {
+    let lines = Lines::default();
+    let sink = Arc::clone(&lines);
+    let config = FunctionConfig {
+        name: "a-function".to_owned(),
+        program: std::env::current_exe().unwrap(),
+        arguments: ["--exact", "lambda::the_function", "--nocapture"].map(str::to_owned).to_vec(),
+        variables: BTreeMap::from([("BEHAVIOUR".to_owned(), behaviour.to_owned())]),
+        timeout: Duration::from_secs(2),
+        max_environments,
+    };
+    let function =
+        Function::start(config, Arc::new(move |name, line| sink.lock().unwrap().push(format!("{name}: {line}"))));
+    (function.await, lines)
+}
+
+async fn invoke(function: &Arc<Function>, event: &str) -> Result<String, String> {
+    match function.invoke(Bytes::from(json!(event).to_string())).await {
+        Invoked::Returned(reply) => Ok(String::from_utf8(reply.to_vec()).unwrap()),
+        Invoked::Failed(error) => {
+            let error: Value = serde_json::from_slice(&error).unwrap();
+            Err(error["errorMessage"].as_str().unwrap().to_owned())
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_function_answers_and_its_lines_are_passed_on() {
+    let (function, lines) = start("serve", 1).await;
+    let function = function.unwrap();
+    assert_eq!(invoke(&function, "one").await, Ok("\"one\"".to_owned()));
+    assert_eq!(invoke(&function, "fail").await, Err("no".to_owned()));
+    assert_eq!(invoke(&function, "two").await, Ok("\"two\"".to_owned()));
+    let lines = lines.lock().unwrap();
+    assert!(lines.iter().any(|line| line == "a-function: event \"two\""), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_function_that_crashes_fails_its_invocation_and_no_other() {
+    let (function, _) = start("serve", 1).await;
+    let function = function.unwrap();
+    let before = invoke(&function, "pid").await.unwrap();
+    let error = invoke(&function, "exit").await.unwrap_err();
+    assert!(
+        error.starts_with("RequestId: ") && error.ends_with(" Error: Runtime exited with error: exit status 3"),
+        "{error}"
+    );
+    let after = invoke(&function, "pid").await.unwrap();
+    assert_ne!(before, after);
+}
+
+#[tokio::test]
+async fn a_function_that_hangs_is_ended() {
+    let (function, _) = start("serve", 1).await;
+    let function = function.unwrap();
+    let pid = invoke(&function, "pid").await.unwrap();
+    let error = invoke(&function, "hang").await.unwrap_err();
+    assert!(error.ends_with(" Error: Task timed out after 2.00 seconds"), "{error}");
+    assert_ends(&pid).await;
+    assert_eq!(invoke(&function, "one").await, Ok("\"one\"".to_owned()));
+}
+
+#[tokio::test]
+async fn a_function_that_does_not_start_says_why() {
+    let why = |started: Result<Arc<Function>, StartError>| started.err().unwrap().to_string();
+    let expected = "a-function stopped at its start (exit status 7): CODE_KEY must be a secret";
+    assert_eq!(why(start("exit", 1).await.0), expected);
+    assert_eq!(why(start("report", 1).await.0), "a-function cannot start: no key");
+    let config = FunctionConfig {
+        name: "a-function".to_owned(),
+        program: "/nowhere/function".into(),
+        arguments: Vec::new(),
+        variables: BTreeMap::new(),
+        timeout: Duration::from_secs(1),
+        max_environments: 1,
+    };
+    let missing = why(Function::start(config, Arc::new(|_, _| ())).await);
+    assert!(missing.starts_with("cannot run /nowhere/function: "), "{missing}");
+}
+
+#[tokio::test]
+async fn invocations_at_a_time_have_an_environment_each_up_to_the_limit() {
+    let (function, _) = start("serve", 2).await;
+    let function = function.unwrap();
+    let hanging = [Arc::clone(&function), Arc::clone(&function)]
+        .map(|function| tokio::spawn(async move { invoke(&function, "hang").await }));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    // The third waits until one of the two has been ended.
+    assert_eq!(invoke(&function, "one").await, Ok("\"one\"".to_owned()));
+    for invocation in hanging {
+        assert!(invocation.await.unwrap().unwrap_err().contains("timed out"));
+    }
+}
+
+#[tokio::test]
+async fn an_invocation_that_nobody_waits_for_goes_on_to_its_end() {
+    let (function, lines) = start("serve", 1).await;
+    let function = function.unwrap();
+    drop(tokio::time::timeout(Duration::ZERO, invoke(&function, "alone")).await);
+    assert_eq!(invoke(&function, "one").await, Ok("\"one\"".to_owned()));
+    assert!(lines.lock().unwrap().iter().any(|line| line.ends_with("event \"alone\"")));
+}
+
+#[tokio::test]
+async fn no_process_outlives_its_function() {
+    let (function, _) = start("serve", 1).await;
+    let function = function.unwrap();
+    let pid = invoke(&function, "pid").await.unwrap();
+    drop(function);
+    assert_ends(&pid).await;
+}
+
+/// Waits until there is no process of that number, or only its remains.
+async fn assert_ends(pid: &str) {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    for _ in 0..100 {
+        match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+            Ok(stat) if !stat.contains(") Z ") => tokio::time::sleep(Duration::from_millis(20)).await,
+            _ => return,
+        }
+    }
+    panic!("process {pid} is still there");
+}

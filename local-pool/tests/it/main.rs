@@ -1,0 +1,9 @@
+//! The parts of the local pool, each by itself. The whole of it is tested in `cli/tests`.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test stops at a surprise")]
+
+mod api;
+mod lambda;
+mod pool;
+mod ses;
+mod users;
