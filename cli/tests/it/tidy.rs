@@ -1,1 +1,141 @@
+//! README, ARCHITECTURE and template say what is so.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use auth_challenge::settings::{
+    CreateSettings, DefineSettings, Lookup, MailSettings, PreAuthenticationSettings, SettingsError, VARIABLES,
+    VerifySettings,
+};
+
+use crate::running::workspace;
+
+fn read(file: &str) -> String {
+    fs::read_to_string(workspace().join(file)).unwrap()
+}
+
+/// What the functions make of these variables, beside the required ones.
+fn settings(vars: &BTreeMap<String, String>) -> Result<String, SettingsError> {
+    let vars: Lookup<'_> = &|name| match name {
+        "CODE_KEY" => Some("x".repeat(32)),
+        "SES_FROM_ADDRESS" => Some("sign-in@example.com".to_owned()),
+        _ => vars.get(name).cloned(),
+    };
+    Ok(format!(
+        "{:?} {:?} {:?} {:?} {:?}",
+        PreAuthenticationSettings::from_vars(vars)?,
+        DefineSettings::from_vars(vars)?,
+        CreateSettings::from_vars(vars)?,
+        VerifySettings::from_vars(vars)?,
+        MailSettings::from_vars(vars)?,
+    ))
+}
+
+/// The parameters of the template: name, then attribute and value. Good for this template, not for YAML at large.
+fn template_parameters() -> BTreeMap<String, BTreeMap<String, String>> {
+    let template = read("template.yaml");
+    let (_, parameters) = template.split_once("\nParameters:\n").unwrap();
+    let (parameters, _) = parameters.split_once("\nGlobals:\n").unwrap();
+    let mut found = BTreeMap::<String, BTreeMap<String, String>>::new();
+    let mut name = String::new();
+    for line in parameters.lines().filter(|line| !line.is_empty()) {
+        let (key, value) = line.trim().split_once(':').unwrap();
+        if line.starts_with("    ") {
+            let value = value.trim().trim_matches('"').to_owned();
+            found.get_mut(&name).unwrap().insert(key.to_owned(), value);
+        } else {
+            name = key.to_owned();
+            found.insert(name.clone(), BTreeMap::new());
+        }
+    }
+    found
+}
+
+/// Which parameter each variable is set from.
+fn template_variables() -> BTreeMap<String, String> {
+    let template = read("template.yaml");
+    let lines = template.lines().filter_map(|line| line.trim().split_once(": !Ref "));
+    lines
+        .filter(|(name, _)| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
+        .map(|(name, parameter)| (name.to_owned(), parameter.to_owned()))
+        .collect()
+}
+
+#[test]
+fn r65_the_template_sets_every_variable() {
+    let mut set: BTreeSet<String> = template_variables().into_keys().collect();
+    // The only one that is no parameter.
+    assert!(read("template.yaml").contains("CODE_KEY: !Sub \"{{resolve:secretsmanager:${CodeKey}}}\""));
+    set.insert("CODE_KEY".to_owned());
+    assert_eq!(set, VARIABLES.map(str::to_owned).into());
+}
+
+#[test]
+fn the_templates_defaults_are_ours() {
+    let parameters = template_parameters();
+    let defaults = template_variables()
+        .into_iter()
+        .filter_map(|(variable, parameter)| Some((variable, parameters[&parameter].get("Default")?.clone())))
+        .collect();
+    assert_eq!(settings(&defaults), settings(&BTreeMap::new()));
+}
+
+#[test]
+fn the_templates_bounds_are_ours() {
+    let parameters = template_parameters();
+    let mut numbers = 0;
+    for (variable, parameter) in template_variables() {
+        let attributes = &parameters[&parameter];
+        let takes = |value: String| settings(&BTreeMap::from([(variable.clone(), value)])).is_ok();
+        if let (Some(min), Some(max)) = (attributes.get("MinValue"), attributes.get("MaxValue")) {
+            let (min, max): (u64, u64) = (min.parse().unwrap(), max.parse().unwrap());
+            let taken = [min - 1, min, max, max + 1].map(|value| takes(value.to_string()));
+            assert_eq!(taken, [false, true, true, false], "{variable}");
+            numbers += 1;
+        }
+        for word in
+            attributes.get("AllowedValues").into_iter().flat_map(|list| list.trim_matches(['[', ']']).split(", "))
+        {
+            assert!(takes(word.trim_matches('"').to_owned()), "{variable}: {word}");
+        }
+    }
+    assert_eq!(numbers, 5);
+}
+
+#[test]
+fn the_readme_lists_every_variable_with_its_default() {
+    let readme = read("README.md");
+    let (_, table) = readme.split_once("\n## Settings\n").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let mut listed = Vec::new();
+    let mut defaults = BTreeMap::new();
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let name = cells[1].trim_matches('`').to_owned();
+        if let Some(default) = cells[2].strip_prefix('`') {
+            defaults.insert(name.clone(), default.trim_end_matches('`').to_owned());
+        }
+        listed.push(name);
+    }
+    assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), VARIABLES.map(str::to_owned).into());
+    assert!(defaults.len() >= 10);
+    assert_eq!(settings(&defaults), settings(&BTreeMap::new()));
+}
+
+#[test]
+fn the_readme_is_short() {
+    assert!(read("README.md").lines().count() < 150);
+}
+
+#[test]
+fn the_code_map_names_every_source_file() {
+    let map = read("ARCHITECTURE.md");
+    let crates = ["shared", "local-pool", "cli", "functions/create-auth-challenge"];
+    for folder in crates.map(|name| format!("{name}/src")) {
+        for entry in fs::read_dir(workspace().join(&folder)).unwrap() {
+            let file = entry.unwrap().file_name().into_string().unwrap();
+            let is_root = ["lib.rs", "main.rs", "delivery"].contains(&&*file) || folder == "cli/src";
+            assert!(is_root || map.contains(&file), "{folder}/{file} is not in ARCHITECTURE.md");
+        }
+    }
+}
