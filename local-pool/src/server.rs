@@ -230,17 +230,16 @@ fn function_variables(addresses: &Addresses, given: &BTreeMap<String, String>) -
 }
 
 fn router(app: Arc<App>) -> Router {
-    let api = Router::new().route("/", post(user_pool_api)).layer(CorsLayer::permissive().expose_headers(
+    // Browsers may call what AWS lets them call. The mailbox and the rest are for nobody else's scripts.
+    let cors = CorsLayer::permissive().expose_headers(
         ["x-amzn-requestid", "x-amzn-errortype", "x-amzn-errormessage", "date"].map(HeaderName::from_static),
-    ));
+    );
     let pool_id = &app.addresses.user_pool_id;
     Router::new()
+        .route("/", post(user_pool_api).get(async || Html(include_str!("page.html"))))
         .route(&format!("/{pool_id}/.well-known/jwks.json"), get(jwks))
         .route(&format!("/{pool_id}/.well-known/openid-configuration"), get(openid_configuration))
-        .layer(CorsLayer::permissive())
-        .merge(api)
-        // The page and the mailbox are for nobody else's scripts.
-        .route("/", get(async || Html(include_str!("page.html"))))
+        .layer(cors)
         .route("/mailbox", get(mailbox))
         .route("/local-pool.json", get(local_pool))
         .route("/v2/email/outbound-emails", post(send_email))

@@ -17,7 +17,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::challenge::{Nonce, UnixSeconds};
 use crate::user::SignIn;
@@ -214,7 +214,7 @@ impl fmt::Debug for Code {
 /// What a person typed, read as a code.
 pub struct Answer {
     /// The symbols that were typed, then zeroes.
-    symbols: [u8; MAX_LENGTH],
+    symbols: Zeroizing<[u8; MAX_LENGTH]>,
     /// 1 if every character was a symbol or a separator and no more than [`MAX_LENGTH`] symbols were typed, else 0.
     understood: u8,
 }
@@ -223,7 +223,7 @@ impl Answer {
     /// Reads an answer of any length. White space and hyphens are passed over; letters count in either case and digits in
     /// any script. Anything else makes an answer that is no code.
     pub fn read(typed: &str, alphabet: Alphabet) -> Answer {
-        let mut answer = Answer { symbols: [0; MAX_LENGTH], understood: 1 };
+        let mut answer = Answer { symbols: Zeroizing::new([0; MAX_LENGTH]), understood: 1 };
         let mut places = answer.symbols.iter_mut();
         for symbol in typed.chars().filter(|c| !is_separator(*c)).map(|c| alphabet.symbol(c)) {
             match (symbol, places.next()) {
@@ -232,12 +232,6 @@ impl Answer {
             }
         }
         answer
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        self.symbols.zeroize();
     }
 }
 

@@ -107,6 +107,16 @@ impl Rounds {
     }
 }
 
+impl Standing {
+    /// The name in logs of the challenge that was answered last.
+    pub fn log_id(&self) -> Option<String> {
+        match self {
+            Standing::Answered { state, .. } => Some(state.log_id()),
+            Standing::Begun | Standing::SrpBegun | Standing::PasswordVerified | Standing::Impossible => None,
+        }
+    }
+}
+
 impl ChallengeState {
     /// Whether this can be the round after `before`: the code after the parameters, or the same code again, with the same
     /// counts or one more.

@@ -98,6 +98,8 @@ pub fn init_logs(vars: Lookup<'_>) {
     let targets = Targets::new()
         .with_targets(ours.map(|target| (target, level)))
         .with_target("lambda_runtime", level.min(LevelFilter::ERROR))
+        // The span that gives each line the invocation's request id.
+        .with_target("lambda_runtime::layers::trace", LevelFilter::INFO)
         // Writes each error that a handler returns; the handlers have written it already.
         .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false);

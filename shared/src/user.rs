@@ -223,6 +223,34 @@ mod tests {
     }
 
     #[test]
+    fn a_user_of_a_domain_that_is_not_admitted_is_unknown() {
+        let given = attributes(&[("email", "alice@example.com"), ("email_verified", "true")]);
+        let read = |list: &str| {
+            let blocked = |name: &str| (name == "BLOCKED_EMAIL_DOMAINS").then(|| list.to_owned());
+            User::read(false, &given, &EmailDomains::from_vars(&blocked).unwrap())
+        };
+        assert_eq!(read("example.com"), User::Unknown(WhyUnknown::DomainNotAdmitted));
+        assert!(matches!(read("example.org"), User::Known(_)));
+    }
+
+    #[test]
+    fn f34_a_sign_in_has_a_pool_a_client_and_a_name() {
+        let read = |pool: Option<&str>, client: Option<&str>, name: Option<&str>| {
+            let mut header = CognitoEventUserPoolsHeader::<()>::default();
+            header.user_pool_id = pool.map(str::to_owned);
+            header.caller_context.client_id = client.map(str::to_owned);
+            header.user_name = name.map(str::to_owned);
+            SignIn::read(&header)
+        };
+        assert!(read(Some("pool"), Some("client"), Some("name")).is_ok());
+        for missing in [None, Some("")] {
+            assert_eq!(read(missing, Some("client"), Some("name")), Err(TriggerError::MalformedEvent));
+            assert_eq!(read(Some("pool"), missing, Some("name")), Err(TriggerError::MalformedEvent));
+            assert_eq!(read(Some("pool"), Some("client"), missing), Err(TriggerError::MalformedEvent));
+        }
+    }
+
+    #[test]
     fn r55_an_address_does_not_print_itself() {
         let user = read(&[("email", "alice@example.com"), ("email_verified", "true")]);
         assert_eq!(format!("{user:?}"), "Known(EmailAddress)");

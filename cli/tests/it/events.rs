@@ -233,4 +233,5 @@ async fn f34_hostile_payloads_are_answered_in_our_words() {
     assert_eq!(pool.mails().await.len(), 0);
     let lines = pool.lines.lock().unwrap();
     assert!(!lines.iter().any(|line| line.contains("panicked")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("malformed_event")), "{lines:?}");
 }

@@ -115,6 +115,30 @@ async fn g11_neither_code_nor_address_leaks_at_any_log_level() {
     }
 }
 
+/// R39: what SES says of a failure is as foreign as what a stranger says.
+#[tokio::test]
+async fn an_error_of_ses_puts_no_word_into_reply_or_log() {
+    let foreign = "alice@example.com is not verified, says eve";
+    let refuse = axum::Router::new().fallback(async move || {
+        let body = json!({"__type": "AccountSuspendedException", "message": foreign});
+        (axum::http::StatusCode::BAD_REQUEST, body.to_string())
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, refuse).await });
+    let pool = start(&[("AWS_ENDPOINT_URL_SESV2", &url), ("AWS_LAMBDA_LOG_LEVEL", "TRACE")]).await;
+    let message = "CreateAuthChallenge failed with error The code could not be sent, please try again.";
+    let expected = Err(("UserLambdaValidationException".to_owned(), message.to_owned()));
+    assert_eq!(pool.initiate("alice@example.com").await, expected);
+    // T29: nor does it tell who has an account.
+    assert_eq!(pool.initiate("nobody@example.com").await, expected);
+    let lines = pool.lines.lock().unwrap();
+    assert!(lines.iter().any(|line| line.contains("mail_not_sent") && line.contains("account_suspended")), "{lines:?}");
+    for word in ["says", "alice", "AccountSuspendedException"] {
+        assert!(!lines.iter().any(|line| line.contains(word)), "{word}: {lines:?}");
+    }
+}
+
 #[test]
 fn the_search_finds_what_is_there() {
     let code = "4831 0937";

@@ -172,3 +172,42 @@ async fn fifty_people_at_once_each_get_their_own_tokens() {
     futures_util::future::join_all((0..50).map(sign_in)).await;
     assert_eq!(pool.mails().await.len(), 50);
 }
+
+#[tokio::test]
+async fn browsers_may_call_the_api_and_read_its_errors_but_not_the_mailbox() {
+    let pool = start(&[]).await;
+    let ask = async |path: &str| {
+        let url = format!("{}{path}", pool.addresses.endpoint);
+        let request = pool
+            .http
+            .request(reqwest::Method::OPTIONS, url)
+            .header("origin", "http://app.example")
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "content-type,x-amz-target,cache-control,x-amz-user-agent");
+        request.send().await.unwrap()
+    };
+    let allowed = ask("/").await;
+    assert!(allowed.status().is_success());
+    assert_eq!(allowed.headers()["access-control-allow-origin"], "*");
+    assert!(!ask("/mailbox").await.headers().contains_key("access-control-allow-origin"));
+
+    let error = pool.http.post(&pool.addresses.endpoint).header("origin", "http://app.example").send().await.unwrap();
+    assert_eq!(error.status(), 400);
+    assert_eq!(error.headers()["x-amzn-errortype"], "UnknownOperationException:");
+    let exposed = error.headers()["access-control-expose-headers"].to_str().unwrap();
+    assert!(exposed.contains("x-amzn-errortype"), "{exposed}");
+}
+
+#[tokio::test]
+async fn every_line_names_the_invocation() {
+    let pool = start(&[]).await;
+    pool.initiate(ALICE).await.unwrap();
+    let lines = pool.lines.lock().unwrap();
+    for outcome in ["challenge_presented", "challenge_sent"] {
+        let line = lines.iter().find(|line| line.contains(outcome)).unwrap();
+        let (_, line) = line.split_once(' ').unwrap();
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["span"]["requestId"].as_str().unwrap().len(), 36, "{line}");
+        assert_eq!(line["level"], "INFO");
+    }
+}

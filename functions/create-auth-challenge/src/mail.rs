@@ -20,7 +20,7 @@ pub(crate) fn write(message: &Message, app_name: &str) -> Mail {
     let text = format!(
         "{code} is your code to sign in to {app_name}.\n\
          \n\
-         It can be used for {minutes}, and only where you asked for it. Nobody from {app_name} will ever ask you for it.\n\
+         It can be used for {minutes}, and only where you asked for it. Never give it to anybody who asks you for it.\n\
          \n\
          If you did not try to sign in, you need not do anything: without this code nobody can.\n",
         code = *code,
@@ -37,7 +37,7 @@ pub(crate) fn write(message: &Message, app_name: &str) -> Mail {
          <body style=\"font-family: sans-serif; line-height: 1.5; max-width: 36em; margin: 2em auto; padding: 0 1em\">\n\
          <p>Your code to sign in to {app_name}:</p>\n\
          <p style=\"font: bold 2em monospace; white-space: nowrap\">{code}</p>\n\
-         <p>It can be used for {minutes}, and only where you asked for it. Nobody from {app_name} will ever ask you for \
+         <p>It can be used for {minutes}, and only where you asked for it. Never give it to anybody who asks you for \
          it.</p>\n\
          <p>If you did not try to sign in, you need not do anything: without this code nobody can.</p>\n\
          </body>\n\

@@ -25,22 +25,20 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         let metadata = ClientMetadata::read(&request.client_metadata);
         let step = decide(&settings, &sign_in, &user, &rounds, &metadata, SystemTime::now().into());
 
+        let client = &sign_in.client_id;
+        let challenge = rounds.standing().log_id();
         let mut response = CognitoEventUserPoolsDefineAuthChallengeResponse::default();
         match step {
             NextStep::IssueTokens => {
-                tracing::info!(outcome = "signed_in", client = sign_in.client_id);
+                tracing::info!(outcome = "signed_in", challenge, client);
                 response.issue_tokens = true;
             }
-            NextStep::PresentChallenge(challenge) => {
-                tracing::info!(
-                    outcome = "challenge_presented",
-                    challenge = challenge.name(),
-                    client = sign_in.client_id
-                );
-                response.challenge_name = Some(challenge.name().to_owned());
+            NextStep::PresentChallenge(name) => {
+                tracing::info!(outcome = "challenge_presented", challenge_name = name.name(), challenge, client);
+                response.challenge_name = Some(name.name().to_owned());
             }
             NextStep::FailAuthentication(refusal) => {
-                tracing::info!(outcome = "sign_in_failed", reason = ?refusal, client = sign_in.client_id);
+                tracing::info!(outcome = "sign_in_failed", reason = ?refusal, challenge, client);
                 response.fail_authentication = true;
             }
         }

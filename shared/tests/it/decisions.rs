@@ -140,6 +140,11 @@ mod define_decides {
     }
 
     #[test]
+    fn challenges_have_cognitos_names() {
+        assert_eq!((CustomChallenge.name(), PasswordVerifier.name()), ("CUSTOM_CHALLENGE", "PASSWORD_VERIFIER"));
+    }
+
+    #[test]
     fn the_first_round_presents_the_challenge() {
         assert_eq!(after(&[]), PresentChallenge(CustomChallenge));
     }
@@ -459,7 +464,8 @@ mod create_decides {
         let shown =
             |user| public(&decide(&[("SHOW_DESTINATION", "masked")], &user, &[], ANSWER, NOW))["destination"].clone();
         assert_eq!(shown(alice()), "a***@e***");
-        assert_eq!(shown(nobody()).len(), "a***@e***".len());
+        let shape: String = shown(nobody()).chars().map(|c| if c.is_ascii_lowercase() { 'x' } else { c }).collect();
+        assert_eq!(shape, "x***@x***");
         assert_eq!(shown(nobody()), shown(nobody()));
     }
 

@@ -5,7 +5,7 @@ use auth_challenge::challenge::{ChallengeKind, ChallengeState, Nonce};
 use auth_challenge::client_metadata::ClientMetadata;
 use auth_challenge::code::CodeKey;
 use auth_challenge::define_auth_challenge::{ChallengeName, NextStep, decide};
-use auth_challenge::rounds::{Round, Rounds};
+use auth_challenge::rounds::{MAX_ROUNDS, Round, Rounds, Standing};
 use auth_challenge::settings::DefineSettings;
 use auth_challenge::user::{SignIn, User};
 use aws_lambda_events::cognito::CognitoEventUserPoolsChallengeResult;
@@ -22,10 +22,11 @@ const MAX_ATTEMPTS: u8 = 3;
 enum Meaning {
     SrpA,
     Password,
-    /// A live code of this sign-in: which of two, the wrong answers before it, and whether it was answered rightly.
+    /// A live code of this sign-in: which of three, the counts in its state, and whether it was answered rightly.
     Code {
         which: u8,
         attempts: u8,
+        mails: u8,
         correct: bool,
     },
     /// A parameter round of this sign-in that was not "right".
@@ -58,17 +59,18 @@ fn alphabet() -> Vec<Letter> {
     let previous_key = ChallengeState { key_id: keys().previous.unwrap().id(), ..code(3, 0) };
     let parameters = ChallengeState { kind: ChallengeKind::Parameters, mails: 0, ..code(4, 0) };
 
-    // States that a right answer could come with.
-    let mut states: Vec<(Option<String>, Option<(u8, u8)>)> = vec![
-        (Some(seal(code(1, 0))), Some((1, 0))),
-        (Some(seal(code(1, 1))), Some((1, 1))),
-        (Some(seal(code(1, 2))), Some((1, 2))),
-        (Some(seal(code(1, 3))), Some((1, 3))),
-        (Some(seal(ChallengeState { mails: 2, last_sent: later(30), ..code(1, 0) })), Some((1, 0))),
-        (Some(seal(ChallengeState { mails: 2, last_sent: later(30), ..code(1, 1) })), Some((1, 1))),
-        (Some(seal(code(2, 0))), Some((2, 0))),
-        (Some(seal(code(2, 1))), Some((2, 1))),
-        (Some(seal(previous_key)), Some((3, 0))),
+    // States that a right answer could come with: which code, attempts, mails.
+    type Live = Option<(u8, u8, u8)>;
+    let mut states: Vec<(Option<String>, Live)> = vec![
+        (Some(seal(code(1, 0))), Some((1, 0, 1))),
+        (Some(seal(code(1, 1))), Some((1, 1, 1))),
+        (Some(seal(code(1, 2))), Some((1, 2, 1))),
+        (Some(seal(code(1, 3))), Some((1, 3, 1))),
+        (Some(seal(ChallengeState { mails: 2, last_sent: later(30), ..code(1, 0) })), Some((1, 0, 2))),
+        (Some(seal(ChallengeState { mails: 2, last_sent: later(30), ..code(1, 1) })), Some((1, 1, 2))),
+        (Some(seal(code(2, 0))), Some((2, 0, 1))),
+        (Some(seal(code(2, 1))), Some((2, 1, 1))),
+        (Some(seal(previous_key)), Some((3, 0, 1))),
     ];
     // States that none can come with.
     states.extend(
@@ -93,7 +95,12 @@ fn alphabet() -> Vec<Letter> {
     let mut letters = vec![(None, Meaning::Other)];
     for (metadata, live) in &states {
         for correct in [true, false] {
-            let meaning = live.map_or(Meaning::Other, |(which, attempts)| Meaning::Code { which, attempts, correct });
+            let meaning = live.map_or(Meaning::Other, |(which, attempts, mails)| Meaning::Code {
+                which,
+                attempts,
+                mails,
+                correct,
+            });
             letters.push((Some(entry(Some("CUSTOM_CHALLENGE"), correct, metadata.as_deref())), meaning));
         }
     }
@@ -131,8 +138,8 @@ fn alphabet() -> Vec<Letter> {
         .collect()
 }
 
-/// Whether invariant 5 lets tokens be issued: a right answer to the newest code of this sign-in, in time, by a known user.
-/// Written from the invariant, not from the decision.
+/// Whether invariant 5 wants tokens to be issued: a right answer to the newest code of this sign-in, in time, by a known
+/// user, after a history that we led to. Written from the invariant, not from the decision.
 fn tokens_are_due(history: &[Meaning], known: bool, password_first: bool, metadata: &ClientMetadata) -> bool {
     let mut rest = history;
     let mut password = false;
@@ -145,20 +152,27 @@ fn tokens_are_due(history: &[Meaning], known: bool, password_first: bool, metada
     if let [Meaning::Parameters, after @ ..] = rest {
         rest = after;
     }
-    let Some((Meaning::Code { which: newest, attempts, correct: true }, before)) = rest.split_last() else {
+    let Some((Meaning::Code { attempts, correct: true, .. }, before)) = rest.split_last() else {
         return false;
     };
-    // Each answer before was wrong and to the same code; an attempt more than before is counted at most once a round.
-    let mut counted = Some(0);
-    for round in before.iter().chain([&Meaning::Code { which: *newest, attempts: *attempts, correct: false }]) {
-        counted = match (round, counted) {
-            (Meaning::Code { which, attempts, correct: false }, Some(_)) if which == newest => Some(*attempts),
-            _ => None,
-        };
-    }
-    known
+    let all_wrong_before = before.iter().all(|round| matches!(round, Meaning::Code { correct: false, .. }));
+    // About one code all along; and a round adds one answer, or one mail, or (a resend too soon) neither.
+    let one_story = rest.windows(2).all(|pair| match pair {
+        [
+            Meaning::Code { which: a, attempts: answers, mails, .. },
+            Meaning::Code { which: b, attempts: answers_then, mails: mails_then, .. },
+        ] => {
+            a == b
+                && [0, 1].contains(&answers_then.wrapping_sub(*answers))
+                && [0, 1].contains(&mails_then.wrapping_sub(*mails))
+        }
+        _ => false,
+    });
+    all_wrong_before
+        && one_story
+        && *attempts < MAX_ATTEMPTS
+        && known
         && (password || !password_first)
-        && counted.is_some_and(|attempts| attempts < MAX_ATTEMPTS)
         && *metadata == ANSWER
 }
 
@@ -190,13 +204,9 @@ impl Search<'_> {
             let step = decide(case.settings, &self.sign_in, case.user, &rounds, case.metadata, now);
             self.decisions += 1;
             let known = matches!(case.user, User::Known(_));
-            if step == NextStep::IssueTokens {
-                self.issued += 1;
-                assert!(
-                    tokens_are_due(&meanings, known, case.settings.password_first, case.metadata),
-                    "tokens for {meanings:?}, known: {known}"
-                );
-            }
+            let due = tokens_are_due(&meanings, known, case.settings.password_first, case.metadata);
+            assert_eq!(step == NextStep::IssueTokens, due, "{meanings:?}, known: {known}");
+            self.issued += u64::from(due);
             let fails = matches!(step, NextStep::FailAuthentication(_));
             assert!(fails || !dead, "life after failure: {meanings:?}");
             failed.push(fails);
@@ -215,7 +225,7 @@ impl Search<'_> {
 }
 
 #[test]
-fn g1_tokens_are_issued_only_when_they_are_due_and_failure_is_final() {
+fn g1_tokens_are_issued_when_they_are_due_and_at_no_other_time_and_failure_is_final() {
     let letters = alphabet();
     assert!(letters.len() >= 60, "{}", letters.len());
     let [open, password_first] = [define(&[]), define(&[("PASSWORD_FIRST", "true")])];
@@ -255,6 +265,19 @@ fn g1_letters_read_one_by_one_are_the_history_read_at_once() {
             assert_eq!(read, [a.round, b.round].into_iter().collect());
         }
     }
+}
+
+#[test]
+fn f40_as_many_rounds_are_read_as_it_takes_to_see_that_they_are_too_many() {
+    let sealed = state().seal(&keys(), &sign_in()).unwrap();
+    let read = |rounds| {
+        let entries = vec![Some(entry(Some("CUSTOM_CHALLENGE"), false, Some(&sealed))); rounds];
+        let rounds = Rounds::read(&entries, &keys(), &sign_in());
+        (rounds.standing() == Standing::Impossible, rounds.into_iter().count())
+    };
+    assert_eq!(read(MAX_ROUNDS), (false, MAX_ROUNDS));
+    assert_eq!(read(MAX_ROUNDS + 1), (true, MAX_ROUNDS + 1));
+    assert_eq!(read(100_000), (true, MAX_ROUNDS + 1));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::fmt::Debug;
 
 use auth_challenge::code::Alphabet;
 use auth_challenge::settings::{
-    AdmissionSettings, ChallengeSettings, CreateSettings, DefineSettings, EXAMPLE_CODE_KEY, EmailDomains, Lookup,
-    MailSettings, PreAuthenticationSettings, SettingsError, VARIABLES, VerifySettings,
+    AdmissionSettings, AwsSettings, ChallengeSettings, CreateSettings, DefineSettings, EXAMPLE_CODE_KEY, EmailDomains,
+    Lookup, MailSettings, PreAuthenticationSettings, SettingsError, VARIABLES, VerifySettings,
 };
 use proptest::prelude::*;
 
@@ -148,6 +148,36 @@ fn f59_the_mail_needs_a_sender() {
         check(&[("APP_NAME", bad)], "APP_NAME must be 1 to 64 characters without line breaks");
     }
     assert_eq!(read(&[("APP_NAME", "Ächme & Söhne 株式会社")]), Ok(()));
+}
+
+#[test]
+fn f59_lambdas_own_variables_have_to_be_there() {
+    let read = |given: &[(&str, &str)]| {
+        let mut vars = std::collections::BTreeMap::from([
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ]);
+        vars.extend(given.iter().copied());
+        AwsSettings::from_vars(&|name| vars.get(name).map(|value| (*value).to_owned()))
+    };
+    let error = |given: &[(&str, &str)]| read(given).err().unwrap().to_string();
+    for variable in ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+        assert_eq!(error(&[(variable, "")]), format!("{variable} must be set, as Lambda sets it"));
+    }
+    let endpoint = |given: &[(&str, &str)]| read(given).ok().unwrap().ses_endpoint_url;
+    let (ses, all) = (("AWS_ENDPOINT_URL_SESV2", "http://127.0.0.1:1"), ("AWS_ENDPOINT_URL", "https://aws.example"));
+    assert_eq!(endpoint(&[]), None);
+    assert_eq!(endpoint(&[("AWS_ENDPOINT_URL_SESV2", "")]), None);
+    assert_eq!(endpoint(&[all]), Some("https://aws.example".to_owned()));
+    assert_eq!(endpoint(&[all, ses]), Some("http://127.0.0.1:1".to_owned()));
+    for bad in ["127.0.0.1:9229", "ftp://127.0.0.1"] {
+        let expected = "AWS_ENDPOINT_URL_SESV2 must be an http or https URL";
+        assert_eq!(error(&[("AWS_ENDPOINT_URL_SESV2", bad)]), expected);
+    }
+    let token = |given: &[(&str, &str)]| read(given).ok().unwrap().session_token.map(|token| token.to_string());
+    assert_eq!(token(&[("AWS_SESSION_TOKEN", "")]), None);
+    assert_eq!(token(&[("AWS_SESSION_TOKEN", "t")]), Some("t".to_owned()));
 }
 
 #[test]
