@@ -82,11 +82,18 @@ where
     lambda_runtime::run(service_fn(|event: LambdaEvent<Payload>| answer(event.payload, &handler))).await
 }
 
-/// Writes logs as one JSON object a line to standard output, where Lambda collects them.
+/// Begins a function: says so if this is not Lambda, sets logs up, and keeps panic messages out of them.
+///
+/// Logs are one JSON object a line on standard output, where Lambda collects them.
 ///
 /// The level is Lambda's own setting, `AWS_LAMBDA_LOG_LEVEL`, or else `info`. It is for our targets alone: at their lower
 /// levels other crates write whole events, requests and replies.
-pub fn init_logs(vars: Lookup<'_>) {
+///
+/// # Errors
+///
+/// [`NotInLambda`], because the runtime would panic.
+pub fn init(vars: Lookup<'_>) -> Result<(), NotInLambda> {
+    vars("AWS_LAMBDA_RUNTIME_API").ok_or(NotInLambda)?;
     let level = vars("AWS_LAMBDA_LOG_LEVEL").and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
     let ours = [
         "auth_challenge",
@@ -111,7 +118,29 @@ pub fn init_logs(vars: Lookup<'_>) {
         let place = panic.location().map(|place| (place.file().rsplit(['/', '\\']).next().unwrap_or(""), place.line()));
         tracing::error!(place = ?place, "panicked");
     }));
+    Ok(())
 }
+
+/// The program was started by hand.
+pub struct NotInLambda;
+
+impl fmt::Display for NotInLambda {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "this program is a Lambda function and runs behind the Lambda Runtime API: \
+             try `cargo run`, `cargo lambda watch` or `sam local invoke`",
+        )
+    }
+}
+
+/// The same text as `Display`, because `main` prints the error that it returns in this form.
+impl fmt::Debug for NotInLambda {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for NotInLambda {}
 
 /// An event as it came, or the fact that it is no JSON.
 ///

@@ -26,7 +26,7 @@ use crate::delivery::Delivery;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let env = |name: &str| std::env::var(name).ok();
-    trigger::init_logs(&env);
+    trigger::init(&env)?;
     let settings = CreateSettings::from_vars(&env)?;
     let delivery = Delivery::new(MailSettings::from_vars(&env)?, AwsSettings::from_vars(&env)?);
     trigger::serve(async |event: CognitoEventUserPoolsCreateAuthChallenge| {

@@ -11,7 +11,7 @@ use aws_lambda_events::cognito::{
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let env = |name: &str| std::env::var(name).ok();
-    trigger::init_logs(&env);
+    trigger::init(&env)?;
     let settings = PreAuthenticationSettings::from_vars(&env)?;
     trigger::serve(async |event: CognitoEventUserPoolsPreAuthentication| {
         let sign_in = SignIn::read(&event.cognito_event_user_pools_header)?;
