@@ -20,7 +20,7 @@ async function open(options) {
 
 async function newestCode(page, mails) {
   await page.waitForFunction(count => document.querySelectorAll('#mails article').length === count, mails);
-  return (await page.textContent('#mails article pre')).split(' is your code')[0];
+  return (await page.textContent('#mails article pre')).split('\n')[2];
 }
 
 // By keyboard alone: the address is there and focused.

@@ -15,7 +15,7 @@ USERNAME = "alice@example.com"
 
 def code():
     with urllib.request.urlopen(POOL["mailbox"]) as reply:
-        return json.load(reply)[0]["text"].split(" is your code")[0]
+        return json.load(reply)[0]["text"].splitlines()[2]
 
 
 def verify(result):

@@ -11,12 +11,13 @@ use std::sync::Arc;
 use auth_challenge::settings::{CODE_KEY, VARIABLES};
 use local_pool::build;
 use local_pool::lambda::LogSink;
-use local_pool::server::{Addresses, Options, Server};
+use local_pool::server::{Addresses, Options, Server, bind};
 use local_pool::trigger::Trigger;
 use local_pool::users::Users;
 use rand::RngExt;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
+use tokio::net::TcpListener;
 
 /// Where the pool listens unless told otherwise: the port that stand-ins for Cognito use.
 pub(crate) const DEFAULT_PORT: u16 = 9229;
@@ -26,7 +27,9 @@ pub(crate) struct Arguments {
     /// Port on 127.0.0.1; 0 for a free one
     #[arg(long, default_value_t = DEFAULT_PORT)]
     port: u16,
-    /// TOML file with the users; without it there is alice@example.com
+    /// TOML file with the users: for each a [[user]] with email and, if need be, username, email_verified, enabled, attributes
+    ///
+    /// Without it there is one user, alice@example.com.
     #[arg(long, value_name = "FILE")]
     users: Option<PathBuf>,
     /// When ready, print one line of JSON that says where everything is
@@ -43,9 +46,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         }
     };
     let logs: LogSink = Arc::new(|function, line| eprintln!("[{function}] {line}"));
+    // Before the build, which takes a while.
+    let listener = bind(arguments.port).await?;
     let mut stop = pin!(stop_signal()?);
     let server = tokio::select! {
-        server = start(arguments.port, users, logs) => server?,
+        server = start(listener, users, logs) => server?,
         () = &mut stop => return Ok(()),
     };
     if arguments.json {
@@ -61,7 +66,7 @@ fn print(addresses: &Addresses) {
     let Addresses { endpoint, region, user_pool_id, client_id } = addresses;
     println!(
         "\n\
-         Sign-in page    {endpoint}/  (as alice@example.com; the mailbox is beside it)\n\
+         Sign-in page    {endpoint}/  (the mailbox is beside it)\n\
          User pool API   {endpoint}  (region {region}, user pool {user_pool_id}, client {client_id})\n\
          Mails           {mailbox}\n\
          Public keys     {jwks}\n\
@@ -90,7 +95,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()> + Send> {
 }
 
 /// Builds the functions and starts them behind a pool.
-pub(crate) async fn start(port: u16, users: Users, logs: LogSink) -> Result<Server, Box<dyn Error>> {
+pub(crate) async fn start(listener: TcpListener, users: Users, logs: LogSink) -> Result<Server, Box<dyn Error>> {
     let programs = build::functions(workspace()).await?;
     // Settings of the functions are taken from our own environment, as `CODE_LENGTH=6 cargo run`.
     let given = VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
@@ -98,7 +103,7 @@ pub(crate) async fn start(port: u16, users: Users, logs: LogSink) -> Result<Serv
     variables.extend(given);
     variables
         .extend(std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().map(|level| ("AWS_LAMBDA_LOG_LEVEL".to_owned(), level)));
-    Ok(Server::start(Options { port, users, programs, variables, logs, observer: None }).await?)
+    Ok(Server::start(Options { listener, users, programs, variables, logs, observer: None }).await?)
 }
 
 /// The folder that this program was built from.

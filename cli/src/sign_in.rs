@@ -2,9 +2,11 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use local_pool::server::bind;
 use local_pool::ses::Mail;
 use local_pool::users::Users;
 use parking_lot::Mutex;
@@ -36,7 +38,8 @@ struct Pool {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    let http = Client::new();
+    // The pool is on this machine, and no trigger keeps it longer than three times 5 s.
+    let http = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
     let default = format!("http://127.0.0.1:{DEFAULT_PORT}");
     let running = match &arguments.endpoint_url {
         Some(endpoint) => Some(
@@ -55,7 +58,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&lines);
     let logs = Arc::new(move |function: &str, line: &str| kept.lock().push(format!("[{function}] {line}")));
-    let server = local::start(0, Users::default(), logs).await?;
+    let server = local::start(bind(0).await?, Users::default(), logs).await?;
     let pool: Pool = serde_json::from_value(server.addresses().to_json())?;
     let done = tokio::select! {
         done = sign_in(&http, &pool, &arguments.username) => done,
@@ -75,6 +78,7 @@ async fn pool_at(http: &Client, endpoint: &str) -> Result<Pool, reqwest::Error> 
 }
 
 async fn sign_in(http: &Client, pool: &Pool, username: &str) -> Result<(), Box<dyn Error>> {
+    let mails_before = mails(http, pool).await?.len();
     println!("\n1. InitiateAuth, CUSTOM_AUTH, USERNAME={username}");
     let parameters = json!({"AuthFlow": "CUSTOM_AUTH", "AuthParameters": {"USERNAME": username}});
     let mut reply = call(http, pool, "InitiateAuth", parameters).await?;
@@ -84,21 +88,23 @@ async fn sign_in(http: &Client, pool: &Pool, username: &str) -> Result<(), Box<d
         reply = respond(http, pool, &reply, &user_id, "-").await?;
     }
     let told = &reply["ChallengeParameters"];
+    let length = text(told, "/codeLength")?;
     println!(
-        "   {}: a code of {} {} by {}, {} tries",
+        "   {}: a code of {length} {} by {}, {} tries",
         text(&reply, "/ChallengeName")?,
-        text(told, "/codeLength")?,
         text(told, "/codeAlphabet")?,
         text(told, "/deliveryMedium")?,
         text(told, "/attemptsLeft")?,
     );
 
     println!("2. Mailbox");
-    let mails: Vec<Mail> = http.get(&pool.mailbox).send().await?.error_for_status()?.json().await?;
-    let mail = mails.iter().find(|mail| mail.to.eq_ignore_ascii_case(username));
+    let mut mails = mails(http, pool).await?;
+    mails.truncate(mails.len().saturating_sub(mails_before));
+    // The user may have been called by another name than the address.
+    let to_username = mails.iter().find(|mail| mail.to.eq_ignore_ascii_case(username));
+    let mail = to_username.or(mails.first());
     let mail = mail.ok_or_else(|| format!("no mail for {username}: is there a user with this verified address?"))?;
-    // The mail's text begins with the code.
-    let code = mail.text.split(" is your code").next().unwrap_or_default();
+    let code = code_in(&mail.text, &length).ok_or("there is no code in the mail")?;
     println!("   \"{}\" to {}: {code}", mail.subject, mail.to);
 
     println!("3. RespondToAuthChallenge, CUSTOM_CHALLENGE, ANSWER={code}");
@@ -116,6 +122,19 @@ async fn sign_in(http: &Client, pool: &Pool, username: &str) -> Result<(), Box<d
     println!("   access token   sub={} scope={}", access["sub"], access["scope"]);
     println!("\n{username} is signed in.");
     Ok(())
+}
+
+/// The mails, newest first.
+async fn mails(http: &Client, pool: &Pool) -> Result<Vec<Mail>, reqwest::Error> {
+    http.get(&pool.mailbox).send().await?.error_for_status()?.json().await
+}
+
+/// The line of a mail that is a code of that length, and nothing else.
+fn code_in<'a>(text: &'a str, length: &str) -> Option<&'a str> {
+    text.lines().find(|line| {
+        let symbols: Vec<char> = line.chars().filter(|c| *c != ' ').collect();
+        symbols.len().to_string() == length && symbols.iter().all(char::is_ascii_alphanumeric)
+    })
 }
 
 async fn respond(

@@ -31,7 +31,9 @@ impl fmt::Display for BuildError {
                 write!(f, "no sources of the functions at {}: run this with `cargo run` in a checkout", path.display())
             }
             BuildError::NoCargo(error) => write!(f, "cannot run cargo: {error}"),
-            BuildError::Failed => f.write_str("the functions do not build: cargo says above why"),
+            BuildError::Failed => {
+                f.write_str("the functions do not build: mend what cargo complains of above, and start again")
+            }
             BuildError::Missing(function) => write!(f, "cargo built no program called {function}"),
         }
     }
@@ -54,7 +56,7 @@ pub async fn functions(root: &Path) -> Result<BTreeMap<&'static str, PathBuf>, B
     let output = Command::new(cargo)
         .current_dir(root)
         // The whole workspace is named so that cargo chooses the features of shared dependencies as in
-        // `cargo test --workspace`, and builds nothing twice.
+        // `cargo test --workspace`, and does not build them once more for one or the other.
         .args(["build", "--workspace", "--message-format=json-render-diagnostics"])
         .args(names.iter().flat_map(|name| ["--bin", name]))
         .stdin(Stdio::null())

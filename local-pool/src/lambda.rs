@@ -32,6 +32,8 @@ use uuid::Builder;
 
 /// Longest time that a process may take until it asks for its first event, as in Lambda.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time to wait for the last lines of a process that has ended.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_millis(500);
 /// Largest event and reply, in bytes, as in Lambda.
 pub(crate) const MAX_PAYLOAD: usize = 6 * 1024 * 1024;
 
@@ -75,6 +77,8 @@ pub enum Invoked {
 /// A function that did not come to its first event.
 #[derive(Debug)]
 pub enum StartError {
+    /// There is no port for its Runtime API.
+    NoPort(io::Error),
     /// The program cannot be run.
     CannotRun(PathBuf, io::Error),
     /// The process ended: its name, how, and its last words.
@@ -88,6 +92,7 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            StartError::NoPort(error) => write!(f, "cannot listen on 127.0.0.1: {error}"),
             StartError::CannotRun(program, error) => write!(f, "cannot run {}: {error}", program.display()),
             StartError::Exited(name, status, words) => write!(f, "{name} stopped at its start ({status}): {words}"),
             StartError::Reported(name, error) => write!(f, "{name} cannot start: {error}"),
@@ -130,8 +135,7 @@ impl Function {
         let Ok(_slot) = self.slots.acquire().await else {
             return failed("Runtime.Unknown", "the function was stopped");
         };
-        let idle = self.idle.lock().pop();
-        let mut environment = match idle {
+        let mut environment = match self.idle_environment() {
             Some(environment) => environment,
             None => match Environment::start(&self.config, &self.logs).await {
                 Ok(environment) => environment,
@@ -153,8 +157,22 @@ impl Function {
                 ("Sandbox.Timedout", format!("Task timed out after {:.2} seconds", limit.as_secs_f64()))
             }
         };
-        (self.logs)(&self.config.name, &words);
+        let what_now = "the lines above say why; the next event starts the function anew";
+        (self.logs)(&self.config.name, &format!("{words}: {what_now}"));
         failed(kind, &format!("RequestId: {request_id} Error: {words}"))
+    }
+}
+
+impl Function {
+    /// An environment that waits for an event. Those whose process has ended meanwhile are dropped.
+    fn idle_environment(&self) -> Option<Environment> {
+        let mut idle = self.idle.lock();
+        loop {
+            let mut environment = idle.pop()?;
+            if matches!(environment.process.try_wait(), Ok(None)) {
+                return Some(environment);
+            }
+        }
     }
 }
 
@@ -163,7 +181,8 @@ fn failed(kind: &str, message: &str) -> Invoked {
     Invoked::Failed(json!({"errorType": kind, "errorMessage": message}).to_string().into())
 }
 
-fn request_id() -> String {
+/// A new id for a request, as AWS gives them.
+pub(crate) fn request_id() -> String {
     let mut octets = [0; 16];
     UnwrapErr(SysRng).fill_bytes(&mut octets);
     Builder::from_random_bytes(octets).into_uuid().to_string()
@@ -205,8 +224,8 @@ enum Ended {
 impl Environment {
     async fn start(config: &FunctionConfig, logs: &LogSink) -> Result<Environment, StartError> {
         let cannot_run = |error| StartError::CannotRun(config.program.clone(), error);
-        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(cannot_run)?;
-        let address = listener.local_addr().map_err(cannot_run)?.to_string();
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(StartError::NoPort)?;
+        let address = listener.local_addr().map_err(StartError::NoPort)?.to_string();
         let mut process = Command::new(&config.program)
             .args(&config.arguments)
             .env_clear()
@@ -231,7 +250,8 @@ impl Environment {
             Ok(Ok(())) => Ok(environment),
             Ok(Err(Ended::InitError(error))) => Err(StartError::Reported(name, error)),
             Ok(Err(Ended::Exited(status))) => {
-                let _ = all_read.await;
+                // A child of the process may hold the pipe open for ever.
+                let _ = timeout(LAST_WORDS_TIMEOUT, all_read).await;
                 let words = environment.last_words.lock().clone();
                 Err(StartError::Exited(name, describe(status), words))
             }
@@ -256,10 +276,14 @@ impl Environment {
 
     async fn run(&mut self, request_id: &str, body: Bytes, limit: Duration) -> Result<Invoked, Ended> {
         let invocation = async {
-            self.until_it_wants_an_event().await?;
-            if let Some(sender) = self.wants_event.take() {
-                // A process that has hung up meanwhile has ended, or asks again; either is heard of below.
-                let _ = sender.send(Event { request_id: request_id.to_owned(), body, limit });
+            let mut event = Event { request_id: request_id.to_owned(), body, limit };
+            loop {
+                self.until_it_wants_an_event().await?;
+                match self.wants_event.take().map(|sender| sender.send(event)) {
+                    // The process has hung up and will ask again, or has ended.
+                    Some(Err(unsent)) => event = unsent,
+                    Some(Ok(())) | None => break,
+                }
             }
             loop {
                 match self.listen().await? {
@@ -359,8 +383,9 @@ fn forward_lines(
     let (function, logs) = (function.to_owned(), Arc::clone(logs));
     tokio::spawn(async move {
         let Some(pipe) = pipe else { return };
-        let mut lines = BufReader::new(pipe).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
+        let mut lines = BufReader::new(pipe).split(b'\n');
+        while let Ok(Some(line)) = lines.next_segment().await {
+            let line = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
             logs(&function, &line);
             if let Some(last_words) = &last_words {
                 *last_words.lock() = line;

@@ -11,8 +11,9 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use jiff::Timestamp;
@@ -25,7 +26,7 @@ use tokio::time::timeout;
 use tower_http::cors::CorsLayer;
 
 use crate::api::{ApiError, Call};
-use crate::lambda::{Function, FunctionConfig, Invoked, LogSink, MAX_PAYLOAD, StartError};
+use crate::lambda::{Function, FunctionConfig, Invoked, LogSink, MAX_PAYLOAD, StartError, request_id};
 use crate::pool::{Pool, PoolConfig, Step};
 use crate::ses::Mailbox;
 use crate::tokens::{KeyError, TokenSigner};
@@ -39,8 +40,8 @@ const TRIGGER_TRIES: u32 = 3;
 
 /// What to run.
 pub struct Options {
-    /// The port on 127.0.0.1; 0 for a free one.
-    pub port: u16,
+    /// Where to listen; see [`bind`].
+    pub listener: TcpListener,
     /// Who there is.
     pub users: Users,
     /// The program of each function, by name.
@@ -108,9 +109,14 @@ pub struct Addresses {
 }
 
 impl Addresses {
+    /// The `iss` of the tokens. With AWS it is the same path at Cognito's address.
+    pub fn issuer(&self) -> String {
+        format!("{}/{}", self.endpoint, self.user_pool_id)
+    }
+
     /// The public keys of the tokens.
     pub fn jwks_uri(&self) -> String {
-        format!("{}/{}/.well-known/jwks.json", self.endpoint, self.user_pool_id)
+        format!("{}/.well-known/jwks.json", self.issuer())
     }
 
     /// The mails as JSON, newest first.
@@ -141,22 +147,31 @@ struct App {
     observer: Option<Observer>,
 }
 
+/// Takes a port on 127.0.0.1, a free one for 0.
+///
+/// # Errors
+///
+/// When it is taken, or this is a Lambda function.
+pub async fn bind(port: u16) -> Result<TcpListener, ServerError> {
+    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
+        return Err(ServerError::InsideLambda);
+    }
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpListener::bind(address).await.map_err(|error| ServerError::Port(port, error))
+}
+
 impl Server {
-    /// Takes the port and starts the functions.
+    /// Starts the functions.
     ///
     /// # Errors
     ///
-    /// When the port is taken or a function does not start.
+    /// When a function does not start.
     pub async fn start(options: Options) -> Result<Server, ServerError> {
-        if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
-            return Err(ServerError::InsideLambda);
-        }
-        let port_error = |error| ServerError::Port(options.port, error);
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
-        let listener = TcpListener::bind(address).await.map_err(port_error)?;
-        let endpoint = format!("http://{}", listener.local_addr().map_err(port_error)?);
+        let listener = options.listener;
+        let address = listener.local_addr().map_err(|error| ServerError::Port(0, error))?;
+        let endpoint = format!("http://{address}");
         let addresses = Addresses {
-            endpoint: endpoint.clone(),
+            endpoint,
             region: "eu-west-1".to_owned(),
             user_pool_id: "eu-west-1_LocalPool".to_owned(),
             client_id: "1localpoolclient2345678901".to_owned(),
@@ -184,7 +199,7 @@ impl Server {
             prevent_user_existence_errors: true,
             pre_authentication_in_custom_flow: false,
         };
-        let tokens = TokenSigner::generate(format!("{endpoint}/{}", config.user_pool_id)).map_err(ServerError::Key)?;
+        let tokens = TokenSigner::generate(addresses.issuer()).map_err(ServerError::Key)?;
         let app = Arc::new(App {
             addresses: addresses.clone(),
             pool: Mutex::new(Pool::new(config, options.users, tokens)),
@@ -230,22 +245,48 @@ fn function_variables(addresses: &Addresses, given: &BTreeMap<String, String>) -
 }
 
 fn router(app: Arc<App>) -> Router {
-    // Browsers may call what AWS lets them call. The mailbox and the rest are for nobody else's scripts.
+    // Browsers may call what AWS lets them call.
     let cors = CorsLayer::permissive().expose_headers(
         ["x-amzn-requestid", "x-amzn-errortype", "x-amzn-errormessage", "date"].map(HeaderName::from_static),
     );
     let pool_id = &app.addresses.user_pool_id;
-    Router::new()
+    let public = Router::new()
         .route("/", post(user_pool_api).get(async || Html(include_str!("page.html"))))
         .route(&format!("/{pool_id}/.well-known/jwks.json"), get(jwks))
         .route(&format!("/{pool_id}/.well-known/openid-configuration"), get(openid_configuration))
-        .layer(cors)
+        .layer(cors);
+    let private = Router::new()
         .route("/mailbox", get(mailbox))
         .route("/local-pool.json", get(local_pool))
         .route("/v2/email/outbound-emails", post(send_email))
         .route("/2015-03-31/functions/{name}/invocations", post(invoke))
-        .layer(DefaultBodyLimit::max(MAX_PAYLOAD))
-        .with_state(app)
+        .layer(from_fn(refuse_other_origins));
+    public.merge(private).layer(from_fn(refuse_other_hosts)).layer(DefaultBodyLimit::max(MAX_PAYLOAD)).with_state(app)
+}
+
+/// Refuses requests for a name that is not this machine's own: a page of a stranger's can have its name point here, and
+/// would then be let read the mailbox.
+async fn refuse_other_hosts(request: Request, next: Next) -> Response {
+    let host = request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    if ["127.0.0.1", "localhost"].contains(&name) {
+        return next.run(request).await;
+    }
+    (StatusCode::FORBIDDEN, "the local pool answers to 127.0.0.1 and localhost only\n").into_response()
+}
+
+/// Refuses requests that a page of another origin makes. Clients that are no browsers name no origin.
+async fn refuse_other_origins(request: Request, next: Next) -> Response {
+    let is_other = {
+        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let ours = header("host").map(|host| format!("http://{host}"));
+        header("origin").is_some_and(|origin| Some(origin) != ours.as_deref())
+    };
+    if is_other {
+        let why = "this part of the local pool is not for pages of other origins\n";
+        return (StatusCode::FORBIDDEN, why).into_response();
+    }
+    next.run(request).await
 }
 
 async fn user_pool_api(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -254,22 +295,27 @@ async fn user_pool_api(State(app): State<Arc<App>>, headers: HeaderMap, body: By
         Ok(call) => app.answer(call).await,
         Err(error) => Err(error),
     };
-    let content_type = ("content-type", "application/x-amz-json-1.1".to_owned());
+    let mut headers = HeaderMap::new();
+    let mut add = |name, value: &str| {
+        // A message may hold what no header can; then it is in the body alone.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    add("content-type", "application/x-amz-json-1.1");
+    add("x-amzn-requestid", &request_id());
     match reply {
-        Ok(body) => (header_map([content_type]), body.to_string()).into_response(),
+        Ok(body) => (headers, body.to_string()).into_response(),
         Err(error) => {
+            add("x-amzn-errortype", &format!("{}:", error.kind));
+            add("x-amzn-errormessage", &error.message);
             let status = match error.kind {
                 "InternalErrorException" => StatusCode::INTERNAL_SERVER_ERROR,
                 _ => StatusCode::BAD_REQUEST,
             };
-            let headers = header_map([content_type, ("x-amzn-errortype", format!("{}:", error.kind))]);
             (status, headers, error.body().to_string()).into_response()
         }
     }
-}
-
-fn header_map<const N: usize>(headers: [(&'static str, String); N]) -> [(HeaderName, String); N] {
-    headers.map(|(name, value)| (HeaderName::from_static(name), value))
 }
 
 impl App {
@@ -322,7 +368,7 @@ async fn jwks(State(app): State<Arc<App>>) -> Json<Value> {
 async fn openid_configuration(State(app): State<Arc<App>>) -> Json<Value> {
     let addresses = &app.addresses;
     Json(json!({
-        "issuer": format!("{}/{}", addresses.endpoint, addresses.user_pool_id),
+        "issuer": addresses.issuer(),
         "jwks_uri": addresses.jwks_uri(),
         "id_token_signing_alg_values_supported": ["RS256"],
         "subject_types_supported": ["public"],
@@ -354,15 +400,12 @@ async fn send_email(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
 async fn invoke(State(app): State<Arc<App>>, Path(name): Path<String>, event: Bytes) -> Response {
     let Some(function) = app.functions.get(&name) else {
         let error = json!({"Type": "User", "Message": format!("Function not found: {name:.64}")});
-        let headers = header_map([("x-amzn-errortype", "ResourceNotFoundException".to_owned())]);
-        return (StatusCode::NOT_FOUND, headers, Json(error)).into_response();
+        return (StatusCode::NOT_FOUND, [("x-amzn-errortype", "ResourceNotFoundException")], Json(error))
+            .into_response();
     };
-    let version = ("x-amz-executed-version", "$LATEST".to_owned());
+    let version = ("x-amz-executed-version", "$LATEST");
     match function.invoke(event).await {
-        Invoked::Returned(reply) => (header_map([version]), reply).into_response(),
-        Invoked::Failed(error) => {
-            let headers = header_map([version, ("x-amz-function-error", "Unhandled".to_owned())]);
-            (headers, error).into_response()
-        }
+        Invoked::Returned(reply) => ([version], reply).into_response(),
+        Invoked::Failed(error) => ([version, ("x-amz-function-error", "Unhandled")], error).into_response(),
     }
 }

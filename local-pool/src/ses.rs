@@ -111,11 +111,12 @@ impl Mailbox {
             return Err(bad("The local pool takes mails to one recipient only."));
         }
         let simple = request.content.simple.ok_or_else(|| bad("The local pool takes simple content only."))?;
+        let from = request.from_email_address.ok_or_else(|| bad("There is no sender."))?;
         let data = |part: Option<Part>| part.map(|part| part.data).unwrap_or_default();
         self.0.truncate(KEPT - 1);
         self.0.push_front(Mail {
             to,
-            from: request.from_email_address.ok_or_else(|| bad("There is no sender."))?,
+            from,
             subject: simple.subject.data,
             text: data(simple.body.text),
             html: data(simple.body.html),

@@ -60,11 +60,6 @@ impl TokenSigner {
         Ok(TokenSigner { issuer, id: Arc::new(SigningKey::generate()?), access: Arc::new(SigningKey::generate()?) })
     }
 
-    /// The `iss` of the tokens.
-    pub fn issuer(&self) -> &str {
-        &self.issuer
-    }
-
     /// The public keys as a JSON Web Key Set (RFC 7517 §5).
     pub fn jwks(&self) -> Value {
         let keys = [&self.id, &self.access].map(|key| {

@@ -21,10 +21,10 @@ pub struct User {
 }
 
 impl User {
-    /// Somebody whom the pool does not have: nameless attributes, and a name that is the same at every try.
+    /// Somebody whom the pool does not have: no attributes, and a name that is the same at every try, however it is typed.
     pub fn missing(user_pool_id: &str, typed: &str) -> User {
         // Cognito's looks like a name-based UUID (version 3).
-        let username = Builder::from_md5_bytes(octets(&[user_pool_id, typed])).into_uuid().to_string();
+        let username = Builder::from_md5_bytes(octets(&[user_pool_id, &typed.to_lowercase()])).into_uuid().to_string();
         User { username, attributes: BTreeMap::new(), exists: false, enabled: true }
     }
 
@@ -134,7 +134,8 @@ fn user(
     let standard = standard.map(|(name, value)| (name.to_owned(), value));
     User {
         username: username.unwrap_or_else(|| sub.to_string()),
-        attributes: attributes.into_iter().chain(standard).collect(),
+        // What the file says of an attribute wins.
+        attributes: standard.into_iter().chain(attributes).collect(),
         exists: true,
         enabled,
     }

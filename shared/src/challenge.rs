@@ -18,7 +18,7 @@ use crate::user::SignIn;
 pub const PRIVATE_KEY: &str = "challenge";
 
 /// How far ahead of ours another function's clock may be.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
+pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
 
 /// A moment, in whole seconds since 1970-01-01 UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 use crate::challenge::{Nonce, UnixSeconds};
 use crate::user::SignIn;
 
-/// Fewest symbols of a code. Six digits are NIST SP 800-63B-4's floor of 20 bits (§3.1.3.2).
+/// Fewest symbols of a code. Six digits are the least that NIST SP 800-63B-4 allows (§3.1.3.2).
 pub const MIN_LENGTH: usize = 6;
 /// Most symbols of a code.
 pub const MAX_LENGTH: usize = 16;
@@ -192,11 +192,6 @@ impl Code {
             rest = tail;
         }
         text
-    }
-
-    /// The code without any grouping.
-    pub fn ungrouped(&self) -> Zeroizing<String> {
-        Zeroizing::new(self.symbols[..self.format.length].iter().copied().map(char::from).collect())
     }
 
     /// Whether `answer` is this code, in a time that does not depend on where they differ.

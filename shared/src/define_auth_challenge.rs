@@ -44,6 +44,8 @@ pub enum Refusal {
     NotAdmitted(pre_authentication::Refusal),
     /// A password has to come first (`PASSWORD_FIRST`), and did not.
     PasswordMissing,
+    /// A password has to come first, and Cognito would issue tokens after it without the code.
+    PasswordMustChange,
     /// The client asked for a kind of challenge that we do not have.
     SignInMethodNotSupported,
     /// Every answer was wrong.
@@ -58,10 +60,13 @@ pub enum Refusal {
 
 /// Decides the next step. Tokens are issued in exactly one place below: after a right answer to the newest code of this
 /// sign-in, in time, by a known user. Whatever is not foreseen fails.
+///
+/// `must_change_password` is what [`user::must_change_password`](crate::user::must_change_password) says of the user.
 pub fn decide(
     settings: &DefineSettings,
     sign_in: &SignIn,
     user: &User,
+    must_change_password: bool,
     rounds: &Rounds,
     metadata: &ClientMetadata,
     now: UnixSeconds,
@@ -78,6 +83,9 @@ pub fn decide(
         return FailAuthentication(Refusal::NotAdmitted(refusal));
     }
     match standing {
+        Standing::SrpBegun if settings.password_first && must_change_password => {
+            FailAuthentication(Refusal::PasswordMustChange)
+        }
         Standing::SrpBegun if settings.password_first => PresentChallenge(ChallengeName::PasswordVerifier),
         Standing::Begun if settings.password_first => FailAuthentication(Refusal::PasswordMissing),
         Standing::Begun | Standing::SrpBegun | Standing::PasswordVerified => {

@@ -2,13 +2,13 @@
 
 use aws_lambda_events::cognito::CognitoEventUserPoolsChallengeResult;
 
-use crate::challenge::{ChallengeKind, ChallengeState};
+use crate::challenge::{CLOCK_TOLERANCE, ChallengeKind, ChallengeState};
 use crate::code::CodeKeys;
 use crate::user::SignIn;
 
-/// Most rounds of one sign-in. Five answers, four resends and a parameter round fit, and a few resends asked for too soon;
+/// Most rounds of one sign-in. Five answers, four resends and a parameter round fit, and two resends asked for too soon;
 /// more would only swell the `Session` text, in which Cognito carries them all.
-pub const MAX_ROUNDS: usize = 16;
+pub const MAX_ROUNDS: usize = 12;
 
 /// One finished round, as Cognito recorded it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +122,10 @@ impl ChallengeState {
     /// counts or one more.
     fn follows(&self, before: &ChallengeState) -> bool {
         match (before.kind, self.kind) {
-            (ChallengeKind::Parameters, ChallengeKind::Code) => self.issued_at >= before.issued_at,
+            // Made by another environment, perhaps, whose clock is a little behind.
+            (ChallengeKind::Parameters, ChallengeKind::Code) => {
+                before.issued_at <= self.issued_at.plus(CLOCK_TOLERANCE)
+            }
             (ChallengeKind::Code, ChallengeKind::Code) => {
                 (self.key_id, self.nonce, self.issued_at) == (before.key_id, before.nonce, before.issued_at)
                     && (before.attempts..=before.attempts.saturating_add(1)).contains(&self.attempts)

@@ -33,7 +33,9 @@ pub const MAX_MAILS: &str = "MAX_MAILS";
 pub const RESEND_AFTER_SECONDS: &str = "RESEND_AFTER_SECONDS";
 /// `true`: the first round asks for client metadata only, and the code is mailed in the second. Default `false`.
 pub const PARAMETER_ROUND: &str = "PARAMETER_ROUND";
-/// `true`: a code is only asked for after a right password (SRP). Default `false`.
+/// `true`: a code is only asked for after a right password (SRP). Default `false`. Users who would have to change their
+/// password are refused. Switch the pool's own MFA off: where it is on, Cognito is reported to issue tokens after it without
+/// asking for the code.
 pub const PASSWORD_FIRST: &str = "PASSWORD_FIRST";
 /// `masked`: tell the client `a***@e***`, which lets anybody guess whether a user exists. `none` by default.
 pub const SHOW_DESTINATION: &str = "SHOW_DESTINATION";
@@ -84,13 +86,6 @@ pub const EXAMPLE_CODE_KEY: &str = "example-key-of-the-event-fixtures-never-depl
 pub struct SettingsError {
     variable: &'static str,
     expected: String,
-}
-
-impl SettingsError {
-    /// The variable that is wrong.
-    pub fn variable(&self) -> &'static str {
-        self.variable
-    }
 }
 
 impl fmt::Display for SettingsError {

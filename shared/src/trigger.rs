@@ -94,7 +94,11 @@ where
 /// [`NotInLambda`], because the runtime would panic.
 pub fn init(vars: Lookup<'_>) -> Result<(), NotInLambda> {
     vars("AWS_LAMBDA_RUNTIME_API").ok_or(NotInLambda)?;
-    let level = vars("AWS_LAMBDA_LOG_LEVEL").and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let level = match vars("AWS_LAMBDA_LOG_LEVEL").as_deref() {
+        // Lambda's name for the least that it offers.
+        Some("FATAL") => LevelFilter::ERROR,
+        level => level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO),
+    };
     let ours = [
         "auth_challenge",
         "pre_authentication",
@@ -162,6 +166,7 @@ where
     Event: DeserializeOwned,
     Response: Serialize,
 {
+    let source = payload.0.as_ref().and_then(trigger_source);
     let guarded = AssertUnwindSafe(async {
         let Payload(Some(Value::Object(mut event))) = payload else {
             return Err(TriggerError::MalformedEvent);
@@ -174,9 +179,17 @@ where
     });
     let answered = guarded.catch_unwind().await.unwrap_or(Err(TriggerError::Internal));
     if answered == Err(TriggerError::MalformedEvent) {
-        tracing::warn!(outcome = "malformed_event");
+        // Most often a function that is attached to another trigger than its own.
+        tracing::warn!(outcome = "malformed_event", trigger_source = source);
     }
     answered
+}
+
+/// The event's `triggerSource`, if it looks like one of Cognito's.
+fn trigger_source(event: &Value) -> Option<String> {
+    let source = event.get("triggerSource")?.as_str()?;
+    let is_word = source.len() <= 64 && source.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    is_word.then(|| source.to_owned())
 }
 
 /// The event as the typed structures read it: they take an absent field where they do not take a `null`, want a `session`
@@ -296,6 +309,16 @@ mod tests {
             assert_eq!(answered, Err(TriggerError::MalformedEvent), "{text:?}");
         }
         assert_eq!(call(&[0xff, 0xfe], async |_: Define| Ok(Value::Null)), Err(TriggerError::MalformedEvent));
+    }
+
+    #[test]
+    fn f33_the_log_may_name_the_trigger_but_no_text_of_a_strangers() {
+        let source = |text: &str| trigger_source(&json!({"triggerSource": text}));
+        assert_eq!(source("PostConfirmation_ConfirmSignUp"), Some("PostConfirmation_ConfirmSignUp".to_owned()));
+        for other in ["alice@example.com", "a b", "\n", "é", &"x".repeat(65)] {
+            assert_eq!(source(other), None, "{other:?}");
+        }
+        assert_eq!(trigger_source(&json!(["triggerSource"])), None);
     }
 
     #[test]

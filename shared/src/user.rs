@@ -58,6 +58,9 @@ pub enum WhyUnknown {
     EmailNotUsable,
     /// The settings do not admit the address's domain.
     DomainNotAdmitted,
+    /// `cognito:user_status` is one of a user who does not sign in here: not confirmed, or of another identity provider,
+    /// whose own rules a code would go round.
+    StatusNotAdmitted,
 }
 
 impl User {
@@ -65,6 +68,10 @@ impl User {
     pub fn read(user_not_found: bool, attributes: &HashMap<String, String>, domains: &EmailDomains) -> User {
         if user_not_found {
             return User::Unknown(WhyUnknown::UserNotFound);
+        }
+        let status = attributes.get(STATUS).map(String::as_str);
+        if !matches!(status, None | Some("CONFIRMED" | "FORCE_CHANGE_PASSWORD" | "RESET_REQUIRED")) {
+            return User::Unknown(WhyUnknown::StatusNotAdmitted);
         }
         if attributes.get("email_verified").map(String::as_str) != Some("true") {
             return User::Unknown(WhyUnknown::EmailNotVerified);
@@ -75,6 +82,15 @@ impl User {
             Some(email) => User::Known(email),
         }
     }
+}
+
+/// The attribute that tells how far a user has come.
+const STATUS: &str = "cognito:user_status";
+
+/// Whether Cognito would ask the user for a new password after a right one. It would then issue tokens by itself, without
+/// asking define-auth-challenge again (amazon-cognito-identity-js issue 341).
+pub fn must_change_password(attributes: &HashMap<String, String>) -> bool {
+    matches!(attributes.get(STATUS).map(String::as_str), Some("FORCE_CHANGE_PASSWORD" | "RESET_REQUIRED"))
 }
 
 /// An e-mail address that is safe to hand to a mail service: one mailbox, plain ASCII, nothing quoted, commented or routed.
@@ -156,6 +172,19 @@ mod tests {
         assert_eq!(read(&[("email", "alice@example.com")]), not_verified);
         assert_eq!(read(&[("email_verified", "true")]), User::Unknown(WhyUnknown::EmailNotUsable));
         assert_eq!(read(&[("email", " "), ("email_verified", "true")]), User::Unknown(WhyUnknown::EmailNotUsable));
+    }
+
+    #[test]
+    fn r25_only_users_of_this_pool_are_known() {
+        let with = |status| {
+            read(&[("email", "alice@example.com"), ("email_verified", "true"), ("cognito:user_status", status)])
+        };
+        for status in ["CONFIRMED", "FORCE_CHANGE_PASSWORD", "RESET_REQUIRED"] {
+            assert!(matches!(with(status), User::Known(_)), "{status}");
+        }
+        for status in ["UNCONFIRMED", "EXTERNAL_PROVIDER", "ARCHIVED", "COMPROMISED", "UNKNOWN", "confirmed", ""] {
+            assert_eq!(with(status), User::Unknown(WhyUnknown::StatusNotAdmitted), "{status}");
+        }
     }
 
     #[test]

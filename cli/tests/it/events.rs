@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use auth_challenge::trigger::TriggerError;
 use serde_json::{Value, json};
 
 use crate::running::{Running, start, workspace};
@@ -38,6 +39,7 @@ fn expected() -> Vec<(&'static str, Expected)> {
         ("pre-authentication/unknown-user", admitted()),
         ("pre-authentication/hostile-metadata", admitted()),
         ("pre-authentication/fields-of-the-future", admitted()),
+        ("pre-authentication/legacy-client", admitted()),
         ("define-auth-challenge/first-round", challenge()),
         ("define-auth-challenge/srp-start", challenge()),
         ("define-auth-challenge/password-verified", challenge()),
@@ -63,6 +65,8 @@ fn expected() -> Vec<(&'static str, Expected)> {
         ("define-auth-challenge/too-many-rounds", failure()),
         ("define-auth-challenge/unknown-sign-in-method", failure()),
         ("define-auth-challenge/hostile-metadata", challenge()),
+        ("define-auth-challenge/password-must-change", challenge()),
+        ("define-auth-challenge/legacy-client", challenge()),
         ("create-auth-challenge/first-round", Challenge(first.clone(), 1)),
         ("create-auth-challenge/srp-start", Challenge(first.clone(), 1)),
         ("create-auth-challenge/password-verified", Challenge(first.clone(), 1)),
@@ -74,10 +78,13 @@ fn expected() -> Vec<(&'static str, Expected)> {
         ("create-auth-challenge/unknown-user", Challenge(first.clone(), 0)),
         ("create-auth-challenge/unknown-user-without-attributes", Challenge(first.clone(), 0)),
         ("create-auth-challenge/unverified-address", Challenge(first.clone(), 0)),
-        ("create-auth-challenge/hostile-address", Challenge(first, 0)),
+        ("create-auth-challenge/hostile-address", Challenge(first.clone(), 0)),
+        ("create-auth-challenge/federated-user", Challenge(first.clone(), 0)),
+        ("create-auth-challenge/legacy-client", Challenge(first, 1)),
         ("create-auth-challenge/challenge-of-another-user", Error("Something went wrong, please try again")),
         ("create-auth-challenge/hostile-metadata", Challenge(again("CODE_MISMATCH", "2"), 0)),
         ("verify-auth-challenge/right-answer", right()),
+        ("verify-auth-challenge/legacy-client", right()),
         ("verify-auth-challenge/wrong-answer", wrong()),
         ("verify-auth-challenge/empty-answer", wrong()),
         ("verify-auth-challenge/resend", wrong()),
@@ -94,25 +101,99 @@ fn expected() -> Vec<(&'static str, Expected)> {
     ]
 }
 
-/// The variables of `events/env.json`, which `sam local invoke` is given too.
-fn example_settings() -> Vec<(String, String)> {
-    let text = std::fs::read_to_string(workspace().join("events/env.json")).unwrap();
-    let env: Value = serde_json::from_str(&text).unwrap();
-    let given = env["Parameters"].as_object().unwrap().iter();
-    // SAM sets this one itself.
-    let sam = ("AWS_SAM_LOCAL".to_owned(), "true".to_owned());
-    given.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).chain([sam]).collect()
+/// Events that come to something else under other settings.
+fn expected_under_settings() -> Vec<(&'static [(&'static str, &'static str)], Vec<(&'static str, Expected)>)> {
+    let define = |challenge: Option<&str>, issue: bool, fail: bool| {
+        Response(json!({"challengeName": challenge, "issueTokens": issue, "failAuthentication": fail}))
+    };
+    let admitted = || Response(json!({}));
+    let challenge = || define(Some("CUSTOM_CHALLENGE"), false, false);
+    let tokens = || define(None, true, false);
+    let failure = || define(None, false, true);
+    let not_allowed = || Error("This sign-in is not allowed");
+    vec![
+        (
+            &[("MAINTENANCE", "true")],
+            vec![
+                ("pre-authentication/plain", Error("Signing in is paused, please try again later")),
+                ("define-auth-challenge/first-round", failure()),
+                ("define-auth-challenge/right-answer", tokens()),
+            ],
+        ),
+        (
+            &[("ALLOWED_CLIENT_IDS", "another")],
+            vec![("pre-authentication/plain", not_allowed()), ("define-auth-challenge/first-round", failure())],
+        ),
+        (
+            &[("REQUIRED_CLIENT_METADATA", "tenant=custom:tenant,termsAccepted")],
+            vec![
+                ("pre-authentication/client-metadata", admitted()),
+                ("pre-authentication/plain", not_allowed()),
+                ("pre-authentication/unknown-user", not_allowed()),
+                ("pre-authentication/hostile-metadata", not_allowed()),
+            ],
+        ),
+        (
+            &[("ALLOWED_EMAIL_DOMAINS", "example.org")],
+            vec![
+                ("pre-authentication/plain", not_allowed()),
+                ("define-auth-challenge/first-round", challenge()),
+                ("create-auth-challenge/first-round", Challenge(json!({"attemptsLeft": "3"}), 0)),
+                ("verify-auth-challenge/right-answer", Response(json!({"answerCorrect": false}))),
+                ("define-auth-challenge/right-answer", failure()),
+            ],
+        ),
+        (
+            &[("PASSWORD_FIRST", "true")],
+            vec![
+                ("define-auth-challenge/first-round", failure()),
+                ("define-auth-challenge/srp-start", define(Some("PASSWORD_VERIFIER"), false, false)),
+                ("define-auth-challenge/password-must-change", failure()),
+                ("define-auth-challenge/password-verified", challenge()),
+                ("define-auth-challenge/right-answer", failure()),
+                ("define-auth-challenge/right-answer-after-password", tokens()),
+            ],
+        ),
+        (
+            &[("PARAMETER_ROUND", "true"), ("SHOW_DESTINATION", "masked")],
+            vec![(
+                "create-auth-challenge/first-round",
+                Challenge(json!({"nextStep": "PROVIDE_AUTH_PARAMETERS", "destination": "a***@e***"}), 0),
+            )],
+        ),
+    ]
 }
 
-async fn start_with_example_settings() -> Running {
-    let settings = example_settings();
-    start(&settings.iter().map(|(name, value)| (&**name, &**value)).collect::<Vec<_>>()).await
+/// Starts the functions with the variables of `events/env.json`, which `sam local invoke` is given too, and others.
+async fn start_with_example_settings(others: &[(&str, &str)]) -> Running {
+    let text = std::fs::read_to_string(workspace().join("events/env.json")).unwrap();
+    let env: Value = serde_json::from_str(&text).unwrap();
+    let mut settings: Vec<(&str, &str)> = env["Parameters"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
+        .collect();
+    // SAM sets this one itself.
+    settings.push(("AWS_SAM_LOCAL", "true"));
+    settings.extend(others);
+    start(&settings).await
 }
 
 #[tokio::test]
 async fn every_event_is_answered_as_it_should_be() {
-    let pool = start_with_example_settings().await;
-    for (case, expected) in expected() {
+    check(&start_with_example_settings(&[]).await, expected()).await;
+}
+
+#[tokio::test]
+async fn settings_change_what_events_come_to() {
+    for (settings, expected) in expected_under_settings() {
+        check(&start_with_example_settings(settings).await, expected).await;
+    }
+}
+
+async fn check(pool: &Running, expected: Vec<(&str, Expected)>) {
+    for (case, expected) in expected {
         let file = workspace().join(format!("events/{case}.json"));
         let moved = Command::new(env!("CARGO_BIN_EXE_custom-auth")).arg("event").arg(&file).output().unwrap();
         assert!(moved.status.success(), "{case}");
@@ -170,14 +251,8 @@ fn every_event_is_tried_and_there_are_enough() {
 /// Bodies that Cognito would never send, to each function: a fixed error or a refusal, and the function lives on.
 #[tokio::test]
 async fn f34_hostile_payloads_are_answered_in_our_words() {
-    let pool = start_with_example_settings().await;
-    let fixed = [
-        "The sign-in request could not be read",
-        "This sign-in is not allowed",
-        "Signing in is paused, please try again later",
-        "The code could not be sent, please try again",
-        "Something went wrong, please try again",
-    ];
+    let pool = start_with_example_settings(&[]).await;
+    let fixed = TriggerError::ALL.map(|error| error.to_string());
     for (function, trigger) in [
         ("pre-authentication", "PreAuthentication"),
         ("define-auth-challenge", "DefineAuthChallenge"),
@@ -221,7 +296,7 @@ async fn f34_hostile_payloads_are_answered_in_our_words() {
             match pool.invoke(function, payload).await {
                 Err(error) => {
                     let message = error["errorMessage"].as_str().unwrap();
-                    assert!(fixed.contains(&message), "{function}: {message} for {shown}");
+                    assert!(fixed.iter().any(|text| text == message), "{function}: {message} for {shown}");
                 }
                 Ok(reply) => {
                     assert_ne!(reply["response"]["issueTokens"], true, "{function}: {shown}");

@@ -4,6 +4,7 @@
 
 mod events;
 mod leaks;
+mod panics;
 mod program;
 mod running;
 mod sign_in;

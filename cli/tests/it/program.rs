@@ -109,6 +109,14 @@ fn f62_what_cannot_work_gets_one_clear_line() {
     assert!(missing.starts_with("error: cannot read /nowhere/event.json: "), "{missing}");
 }
 
+#[tokio::test]
+async fn a_function_started_by_hand_says_what_it_is() {
+    for program in crate::running::programs().await.into_values() {
+        let line = fails(Command::new(program).env_remove("AWS_LAMBDA_RUNTIME_API"));
+        assert!(line.starts_with("Error: this program is a Lambda function"), "{line}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn no_child_outlives_the_program() {

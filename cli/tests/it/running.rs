@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use local_pool::build;
-use local_pool::server::{Addresses, Observer, Options, Server};
+use local_pool::server::{Addresses, Observer, Options, Server, bind};
 use local_pool::ses::Mail;
 use local_pool::trigger::{Outcome, Trigger};
 use local_pool::users::Users;
@@ -22,6 +22,11 @@ fn users() -> Users {
         [[user]]
         email = \"unverified@example.com\"
         email_verified = false
+        [[user]]
+        email = \"carol@blocked.example\"
+        [[user]]
+        email = \"federated@example.com\"
+        attributes = { \"cognito:user_status\" = \"EXTERNAL_PROVIDER\" }
     "
     .to_owned();
     for n in 0..50 {
@@ -35,7 +40,8 @@ pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-async fn programs() -> BTreeMap<&'static str, PathBuf> {
+/// The functions, built once for all tests.
+pub(crate) async fn programs() -> BTreeMap<&'static str, PathBuf> {
     static PROGRAMS: OnceCell<BTreeMap<&'static str, PathBuf>> = OnceCell::const_new();
     PROGRAMS.get_or_init(async || build::functions(workspace()).await.unwrap()).await.clone()
 }
@@ -68,7 +74,7 @@ pub(crate) async fn start(settings: &[(&str, &str)]) -> Running {
         observed.lock().unwrap().push((trigger, event.clone(), outcome.clone()));
     });
     let server = Server::start(Options {
-        port: 0,
+        listener: bind(0).await.unwrap(),
         users: users(),
         programs: programs().await,
         variables: variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
@@ -80,6 +86,11 @@ pub(crate) async fn start(settings: &[(&str, &str)]) -> Running {
     let addresses = server.addresses().clone();
     let server = tokio::spawn(async move { server.serve(std::future::pending()).await.unwrap() });
     Running { addresses, http: reqwest::Client::new(), lines, exchanges, server }
+}
+
+/// The code in a mail, as it is written there.
+pub(crate) fn code_in(mail: &Mail) -> String {
+    mail.text.lines().nth(2).unwrap().to_owned()
 }
 
 impl Running {
@@ -131,8 +142,7 @@ impl Running {
     /// The code of the newest mail to `address`, as it is written there.
     pub(crate) async fn code(&self, address: &str) -> String {
         let mails = self.mails().await;
-        let mail = mails.iter().find(|mail| mail.to == address).unwrap();
-        mail.text.split(" is your code").next().unwrap().to_owned()
+        code_in(mails.iter().find(|mail| mail.to == address).unwrap())
     }
 
     /// Lambda's Invoke operation: what the function returned, or the error that it failed with.

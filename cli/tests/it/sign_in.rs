@@ -133,6 +133,8 @@ async fn r30_unknown_and_unverified_users_see_what_everybody_sees() {
     assert_eq!(alices.last(), Some(&Err(not_authorized())));
     assert_eq!(seen(&pool, "unverified@example.com").await, alices);
     assert_eq!(seen(&pool, "nobody@example.com").await, alices);
+    assert_eq!(seen(&pool, "carol@blocked.example").await, alices);
+    assert_eq!(seen(&pool, "federated@example.com").await, alices);
     let recipients: Vec<_> = pool.mails().await.into_iter().map(|mail| mail.to).collect();
     assert_eq!(recipients, [ALICE]);
 }
@@ -189,11 +191,23 @@ async fn browsers_may_call_the_api_and_read_its_errors_but_not_the_mailbox() {
     let allowed = ask("/").await;
     assert!(allowed.status().is_success());
     assert_eq!(allowed.headers()["access-control-allow-origin"], "*");
+    let get = async |path: &str, header: &'static str, value: &str| {
+        let url = format!("{}{path}", pool.addresses.endpoint);
+        pool.http.get(url).header(header, value).send().await.unwrap().status().as_u16()
+    };
     assert!(!ask("/mailbox").await.headers().contains_key("access-control-allow-origin"));
+    assert_eq!(get("/mailbox", "origin", "http://app.example").await, 403);
+    assert_eq!(get("/mailbox", "origin", &pool.addresses.endpoint).await, 200);
+    // A name of somebody else's that points to this machine.
+    assert_eq!(get("/mailbox", "host", "app.example:9229").await, 403);
+    assert_eq!(get("/", "host", "app.example").await, 403);
+    assert_eq!(get("/mailbox", "host", "localhost:9229").await, 200);
 
     let error = pool.http.post(&pool.addresses.endpoint).header("origin", "http://app.example").send().await.unwrap();
     assert_eq!(error.status(), 400);
     assert_eq!(error.headers()["x-amzn-errortype"], "UnknownOperationException:");
+    assert_eq!(error.headers()["x-amzn-requestid"].len(), 36);
+    assert!(error.headers()["x-amzn-errormessage"].to_str().unwrap().starts_with("X-Amz-Target has to be"));
     let exposed = error.headers()["access-control-expose-headers"].to_str().unwrap();
     assert!(exposed.contains("x-amzn-errortype"), "{exposed}");
 }

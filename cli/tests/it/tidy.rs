@@ -130,12 +130,26 @@ fn the_readme_is_short() {
 #[test]
 fn the_code_map_names_every_source_file() {
     let map = read("ARCHITECTURE.md");
-    let crates = ["shared", "local-pool", "cli", "functions/create-auth-challenge"];
-    for folder in crates.map(|name| format!("{name}/src")) {
-        for entry in fs::read_dir(workspace().join(&folder)).unwrap() {
+    for package in ["shared", "local-pool", "cli", "functions/create-auth-challenge"] {
+        let (_, section) = map.split_once(&format!("\n- `{package}/src/`")).unwrap_or_else(|| panic!("no {package}"));
+        let section = section.split("\n- `").next().unwrap();
+        for entry in fs::read_dir(workspace().join(package).join("src")).unwrap() {
             let file = entry.unwrap().file_name().into_string().unwrap();
-            let is_root = ["lib.rs", "main.rs", "delivery"].contains(&&*file) || folder == "cli/src";
-            assert!(is_root || map.contains(&file), "{folder}/{file} is not in ARCHITECTURE.md");
+            if !["lib.rs", "main.rs", "delivery"].contains(&&*file) {
+                assert!(section.contains(&format!("`{file}`")), "{package}/src/{file} is not in ARCHITECTURE.md");
+            }
         }
+    }
+}
+
+/// Invariants 2 and 6: what the functions are built of.
+#[test]
+fn r61_only_create_auth_challenge_can_call_a_service_and_no_function_knows_the_local_pool() {
+    for entry in fs::read_dir(workspace().join("functions")).unwrap() {
+        let folder = entry.unwrap().path();
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let calls_aws = ["aws-sdk-", "hyper", "reqwest"].iter().any(|crate_| manifest.contains(crate_));
+        assert_eq!(calls_aws, folder.ends_with("create-auth-challenge"), "{}", folder.display());
+        assert!(!manifest.contains("local-pool"), "{}", folder.display());
     }
 }

@@ -34,6 +34,9 @@ const ATTEMPT: Duration = Duration::from_millis(1_500);
 const BUDGET: Duration = Duration::from_millis(3_000);
 /// Between two attempts, in milliseconds.
 const PAUSE: std::ops::Range<u64> = 50..100;
+/// How long a connection is kept for the next mail. A function that is frozen for longer would find a dead one, and could not
+/// know whether the mail that it wrote to it was taken.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Sends mails through SES.
 pub(crate) struct Delivery {
@@ -52,7 +55,10 @@ impl Delivery {
             .credentials_provider(Credentials::new(aws.access_key_id, key, token, None, "Lambda"))
             // ring rather than aws-lc, whose first use costs 25 ms of CPU for entropy that Lambda has already.
             .http_client(
-                aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https(),
+                aws_smithy_http_client::Builder::new()
+                    .pool_idle_timeout(KEEP_ALIVE)
+                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                    .build_https(),
             )
             .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
             // We alone know when a second mail is harmless.
@@ -78,8 +84,12 @@ impl Delivery {
             }
             Deliver::Mail(message) => {
                 let sent = self.send(message, begun + BUDGET, chance).await;
-                let failed = matches!(sent, Sent::Failed(_));
-                self.observe(|observed| observed.record(begun.elapsed(), failed, Instant::now()));
+                let outage = match &sent {
+                    Sent::Failed { outage, .. } => Some(*outage),
+                    Sent::Taken { .. } | Sent::Unknown | Sent::NotToThisRecipient(_) => None,
+                };
+                let fails_until = outage.map(|outage| Instant::now() + outage);
+                self.observe(|observed| observed.record(begun.elapsed(), fails_until));
                 let duration_ms = begun.elapsed().as_millis() as u64;
                 match sent {
                     Sent::Taken { message_id } => {
@@ -89,11 +99,11 @@ impl Delivery {
                     Sent::NotToThisRecipient(reason) => {
                         tracing::warn!(outcome = "recipient_rejected", reason, challenge = id, mail, duration_ms);
                     }
-                    Sent::Failed(reason) => {
+                    Sent::Failed { reason, .. } => {
                         tracing::error!(outcome = "mail_not_sent", reason, challenge = id, mail, duration_ms);
                     }
                 }
-                failed
+                outage.is_some()
             }
             Deliver::Pretend(why) => {
                 let (lasts, fails) = self.observe(|observed| observed.imitate(Instant::now(), chance));
@@ -114,7 +124,7 @@ impl Delivery {
                 sleep(Duration::from_millis(chance.random_range(PAUSE))).await;
                 match self.attempt(message, &mail, deadline).await {
                     Attempt::Over(sent) => sent,
-                    Attempt::CertainlyNotTaken(reason) => Sent::Failed(reason),
+                    Attempt::CertainlyNotTaken(reason) => Sent::Failed { reason, outage: BRIEF_OUTAGE },
                 }
             }
         }
@@ -151,9 +161,15 @@ enum Sent {
     Unknown,
     /// SES does not want to send to this address. Said to nobody: it would tell that somebody has this address.
     NotToThisRecipient(&'static str),
-    /// SES certainly did not take it.
-    Failed(&'static str),
+    /// SES certainly did not take it, and would have taken no other either. Unknown users are told the same for as long as
+    /// `outage` may last.
+    Failed { reason: &'static str, outage: Duration },
 }
+
+/// How long a failure that a second attempt could have mended may last.
+const BRIEF_OUTAGE: Duration = Duration::from_secs(10);
+/// How long a failure that somebody has to mend lasts at least.
+const LONG_OUTAGE: Duration = Duration::from_secs(60);
 
 /// What became of one attempt.
 #[derive(Debug, PartialEq)]
@@ -167,14 +183,15 @@ enum Attempt {
 /// Judges SES's answer. The texts in it are foreign and are never passed on; what comes out are words of ours.
 fn judge(answer: Result<SendEmailOutput, SdkError<SendEmailError>>, from_address: &str) -> Attempt {
     use Attempt::{CertainlyNotTaken, Over};
-    use Sent::{Failed, NotToThisRecipient, Taken, Unknown};
+    use Sent::{NotToThisRecipient, Taken, Unknown};
 
+    let failed = |reason| Over(Sent::Failed { reason, outage: LONG_OUTAGE });
     match answer {
         Ok(output) => Over(Taken { message_id: output.message_id }),
-        Err(SdkError::ConstructionFailure(_)) => Over(Failed("request_not_built")),
+        Err(SdkError::ConstructionFailure(_)) => failed("request_not_built"),
         Err(SdkError::DispatchFailure(failure)) => {
-            let never_connected = failure.as_connector_error().is_some_and(|error| is_connect_error(error));
-            if never_connected { CertainlyNotTaken("not_connected") } else { Over(Unknown) }
+            let was_sent = failure.as_connector_error().is_none_or(|error| !was_never_sent(error));
+            if was_sent { Over(Unknown) } else { CertainlyNotTaken("not_connected") }
         }
         Err(SdkError::ServiceError(answer)) => {
             let (status, error) = (answer.raw().status().as_u16(), answer.err());
@@ -186,17 +203,17 @@ fn judge(answer: Result<SendEmailOutput, SdkError<SendEmailError>>, from_address
                 (500.., None) => Over(Unknown),
                 (500.., Some(_)) => CertainlyNotTaken("service_error"),
                 (_, Some("MessageRejected")) if error.message().is_some_and(|text| text.contains(from_address)) => {
-                    Over(Failed("sender_not_verified"))
+                    failed("sender_not_verified")
                 }
                 (_, Some("MessageRejected")) => Over(NotToThisRecipient("message_rejected")),
                 (_, Some("BadRequestException")) => Over(NotToThisRecipient("bad_request")),
-                (_, Some("AccountSuspendedException")) => Over(Failed("account_suspended")),
-                (_, Some("SendingPausedException")) => Over(Failed("sending_paused")),
-                (_, Some("LimitExceededException")) => Over(Failed("limit_exceeded")),
-                (_, Some("MailFromDomainNotVerifiedException")) => Over(Failed("mail_from_domain_not_verified")),
-                (_, Some("NotFoundException")) => Over(Failed("not_found")),
-                (_, Some("AccessDeniedException")) => Over(Failed("access_denied")),
-                (400..500, _) => Over(Failed("refused")),
+                (_, Some("AccountSuspendedException")) => failed("account_suspended"),
+                (_, Some("SendingPausedException")) => failed("sending_paused"),
+                (_, Some("LimitExceededException")) => failed("limit_exceeded"),
+                (_, Some("MailFromDomainNotVerifiedException")) => failed("mail_from_domain_not_verified"),
+                (_, Some("NotFoundException")) => failed("not_found"),
+                (_, Some("AccessDeniedException")) => failed("access_denied"),
+                (400..500, _) => failed("refused"),
                 _ => Over(Unknown),
             }
         }
@@ -206,11 +223,13 @@ fn judge(answer: Result<SendEmailOutput, SdkError<SendEmailError>>, from_address
     }
 }
 
-/// Whether no connection was made, so that nothing was sent.
-fn is_connect_error(error: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| (*error).source())
-        .filter_map(|error| error.downcast_ref::<hyper_util::client::legacy::Error>())
-        .any(hyper_util::client::legacy::Error::is_connect)
+/// Whether the request certainly was not sent: there was no connection, or it was closed before the request was written.
+fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| (*error).source()).any(|error| {
+        let client = error.downcast_ref::<hyper_util::client::legacy::Error>();
+        let connection = error.downcast_ref::<hyper::Error>();
+        client.is_some_and(|error| error.is_connect()) || connection.is_some_and(hyper::Error::is_canceled)
+    })
 }
 
 #[cfg(test)]

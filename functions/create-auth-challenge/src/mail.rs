@@ -13,16 +13,19 @@ pub(crate) struct Mail {
     pub(crate) html: Zeroizing<String>,
 }
 
-/// Writes the mail for `message`. There is no link in it, and nothing that a user chose.
+/// Writes the mail for `message`. There is no link in it, and nothing that a user chose; and it does not begin with the code,
+/// because lock screens show how mails begin.
 pub(crate) fn write(message: &Message, app_name: &str) -> Mail {
     let code = message.code.grouped();
     let minutes = minutes(message.valid_for);
     let text = format!(
-        "{code} is your code to sign in to {app_name}.\n\
+        "Somebody, probably you, is about to sign in to {app_name} with this address. This is the code for it:\n\
          \n\
-         It can be used for {minutes}, and only where you asked for it. Never give it to anybody who asks you for it.\n\
+         {code}\n\
          \n\
-         If you did not try to sign in, you need not do anything: without this code nobody can.\n",
+         It can be used for {minutes}, and only where it was asked for. Never give it to anybody who asks you for it.\n\
+         \n\
+         If it was not you, you need not do anything: without this code nobody can sign in.\n",
         code = *code,
     );
     let html = format!(
@@ -35,11 +38,10 @@ pub(crate) fn write(message: &Message, app_name: &str) -> Mail {
          <title>{subject}</title>\n\
          </head>\n\
          <body style=\"font-family: sans-serif; line-height: 1.5; max-width: 36em; margin: 2em auto; padding: 0 1em\">\n\
-         <p>Your code to sign in to {app_name}:</p>\n\
+         <p>Somebody, probably you, is about to sign in to {app_name} with this address. This is the code for it:</p>\n\
          <p style=\"font: bold 2em monospace; white-space: nowrap\">{code}</p>\n\
-         <p>It can be used for {minutes}, and only where you asked for it. Never give it to anybody who asks you for \
-         it.</p>\n\
-         <p>If you did not try to sign in, you need not do anything: without this code nobody can.</p>\n\
+         <p>It can be used for {minutes}, and only where it was asked for. Never give it to anybody who asks you for it.</p>\n\
+         <p>If it was not you, you need not do anything: without this code nobody can sign in.</p>\n\
          </body>\n\
          </html>\n",
         subject = escape(&subject(app_name)),

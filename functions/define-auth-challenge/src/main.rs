@@ -7,7 +7,7 @@ use auth_challenge::define_auth_challenge::{NextStep, decide};
 use auth_challenge::rounds::Rounds;
 use auth_challenge::settings::DefineSettings;
 use auth_challenge::trigger;
-use auth_challenge::user::{SignIn, User};
+use auth_challenge::user::{SignIn, User, must_change_password};
 use aws_lambda_events::cognito::{
     CognitoEventUserPoolsDefineAuthChallenge, CognitoEventUserPoolsDefineAuthChallengeResponse,
 };
@@ -23,7 +23,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         let user = User::read(request.user_not_found, &request.user_attributes, &settings.domains);
         let rounds = Rounds::read(&request.session, &settings.challenge.keys, &sign_in);
         let metadata = ClientMetadata::read(&request.client_metadata);
-        let step = decide(&settings, &sign_in, &user, &rounds, &metadata, SystemTime::now().into());
+        let must_change_password = must_change_password(&request.user_attributes);
+        let now = SystemTime::now().into();
+        let step = decide(&settings, &sign_in, &user, must_change_password, &rounds, &metadata, now);
 
         let client = &sign_in.client_id;
         let challenge = rounds.standing().log_id();

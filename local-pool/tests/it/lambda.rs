@@ -1,10 +1,10 @@
 //! Functions that do what functions should not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use local_pool::lambda::{Function, FunctionConfig, Invoked, StartError};
@@ -29,15 +29,22 @@ fn the_function() {
         let (head, event) = call("GET", "invocation/next", "");
         let id = head.lines().find_map(|line| line.strip_prefix("lambda-runtime-aws-request-id: ")).unwrap().to_owned();
         println!("event {event}");
+        std::io::stdout().write_all(b"no \xff text\n").unwrap();
         match event.trim_matches('"') {
             "exit" => std::process::exit(3),
             "hang" => std::thread::sleep(Duration::from_secs(60)),
             "fail" => drop(call("POST", &format!("invocation/{id}/error"), r#"{"errorMessage": "no"}"#)),
+            "slow pid" => {
+                std::thread::sleep(SLOW);
+                drop(call("POST", &format!("invocation/{id}/response"), &std::process::id().to_string()));
+            }
             "pid" => drop(call("POST", &format!("invocation/{id}/response"), &std::process::id().to_string())),
             _ => drop(call("POST", &format!("invocation/{id}/response"), &event)),
         }
     }
 }
+
+const SLOW: Duration = Duration::from_millis(300);
 
 /// One request to the Runtime API: the head and the body of the answer.
 fn call(method: &str, path: &str, body: &str) -> (String, String) {
@@ -94,7 +101,9 @@ async fn a_function_answers_and_its_lines_are_passed_on() {
     assert_eq!(invoke(&function, "fail").await, Err("no".to_owned()));
     assert_eq!(invoke(&function, "two").await, Ok("\"two\"".to_owned()));
     let lines = lines.lock().unwrap();
-    assert!(lines.iter().any(|line| line == "a-function: event \"two\""), "{lines:?}");
+    for line in ["a-function: event \"two\"", "a-function: no \u{fffd} text"] {
+        assert!(lines.iter().any(|found| found == line), "{lines:?}");
+    }
 }
 
 #[tokio::test]
@@ -144,14 +153,31 @@ async fn a_function_that_does_not_start_says_why() {
 async fn invocations_at_a_time_have_an_environment_each_up_to_the_limit() {
     let (function, _) = start("serve", 2).await;
     let function = function.unwrap();
-    let hanging = [Arc::clone(&function), Arc::clone(&function)]
-        .map(|function| tokio::spawn(async move { invoke(&function, "hang").await }));
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    // The third waits until one of the two has been ended.
-    assert_eq!(invoke(&function, "one").await, Ok("\"one\"".to_owned()));
-    for invocation in hanging {
-        assert!(invocation.await.unwrap().unwrap_err().contains("timed out"));
+    let begun = Instant::now();
+    let mut invocations = Vec::new();
+    for _ in 0..4 {
+        let function = Arc::clone(&function);
+        invocations.push(tokio::spawn(async move { (invoke(&function, "slow pid").await.unwrap(), begun.elapsed()) }));
     }
+    let (mut pids, mut last) = (BTreeSet::new(), Duration::ZERO);
+    for invocation in invocations {
+        let (pid, ended) = invocation.await.unwrap();
+        pids.insert(pid);
+        last = last.max(ended);
+    }
+    assert_eq!(pids.len(), 2);
+    // Two by two: the second pair had to wait for the first.
+    assert!(last >= SLOW * 2, "{last:?}");
+}
+
+#[tokio::test]
+async fn an_environment_that_ended_while_idle_is_not_used() {
+    let (function, _) = start("serve", 1).await;
+    let function = function.unwrap();
+    let pid = invoke(&function, "pid").await.unwrap();
+    assert!(std::process::Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+    assert_ends(&pid).await;
+    assert_eq!(invoke(&function, "one").await, Ok("\"one\"".to_owned()));
 }
 
 #[tokio::test]
@@ -172,15 +198,18 @@ async fn no_process_outlives_its_function() {
     assert_ends(&pid).await;
 }
 
-/// Waits until there is no process of that number, or only its remains.
+/// Waits until there is no process of that number, or only its remains and none of its threads.
 async fn assert_ends(pid: &str) {
     if !cfg!(target_os = "linux") {
         return;
     }
     for _ in 0..100 {
-        match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
-            Ok(stat) if !stat.contains(") Z ") => tokio::time::sleep(Duration::from_millis(20)).await,
-            _ => return,
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+        if stat.is_ok_and(|stat| !stat.contains(") Z ")) || threads > 1 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        } else {
+            return;
         }
     }
     panic!("process {pid} is still there");

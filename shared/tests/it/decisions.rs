@@ -128,7 +128,7 @@ mod define_decides {
 
     fn decide(given: &[(&str, &str)], rounds: &[Round], metadata: ClientMetadata, now: UnixSeconds) -> NextStep {
         let rounds: Rounds = rounds.iter().copied().collect();
-        define_auth_challenge::decide(&define(given), &sign_in(), &alice(), &rounds, &metadata, now)
+        define_auth_challenge::decide(&define(given), &sign_in(), &alice(), false, &rounds, &metadata, now)
     }
 
     fn after(rounds: &[Round]) -> NextStep {
@@ -169,6 +169,19 @@ mod define_decides {
     }
 
     #[test]
+    fn a_password_that_must_be_changed_is_not_asked_for_because_tokens_would_follow_it_without_a_code() {
+        let step = |given: &[(&str, &str)], rounds: &[Round]| {
+            let rounds: Rounds = rounds.iter().copied().collect();
+            define_auth_challenge::decide(&define(given), &sign_in(), &alice(), true, &rounds, &ANSWER, later(60))
+        };
+        assert_eq!(step(PASSWORD_FIRST, &[Round::SrpA]), FailAuthentication(Refusal::PasswordMustChange));
+        // Without a password in the way, a new user who never had one may sign in.
+        assert_eq!(step(OPEN, &[Round::SrpA]), PresentChallenge(CustomChallenge));
+        assert_eq!(step(OPEN, &[]), PresentChallenge(CustomChallenge));
+        assert_eq!(step(OPEN, &[attempt(0, true)]), IssueTokens);
+    }
+
+    #[test]
     fn r13_three_answers_are_judged_and_the_last_may_be_right() {
         assert_eq!(after(&[attempt(0, false)]), PresentChallenge(CustomChallenge));
         assert_eq!(after(&[attempt(0, false), attempt(1, false)]), PresentChallenge(CustomChallenge));
@@ -203,6 +216,18 @@ mod define_decides {
         assert_eq!(at(NOW.0 - 31), FailAuthentication(Refusal::Expired));
         assert_eq!(at(0), FailAuthentication(Refusal::Expired));
         assert_eq!(at(u64::MAX), FailAuthentication(Refusal::Expired));
+    }
+
+    #[test]
+    fn f53_the_clocks_of_two_environments_may_differ_a_little() {
+        let parameters = ChallengeState { kind: ChallengeKind::Parameters, mails: 0, ..state() };
+        let after_parameters = |seconds_before| {
+            let made = UnixSeconds(NOW.0 - seconds_before);
+            let code = ChallengeState { issued_at: made, last_sent: made, ..state() };
+            after(&[custom(parameters, false), custom(code, true)])
+        };
+        assert_eq!(after_parameters(30), IssueTokens);
+        assert_eq!(after_parameters(31), FailAuthentication(Refusal::ImpossibleHistory));
     }
 
     #[test]
@@ -260,7 +285,8 @@ mod define_decides {
     #[test]
     fn t09_an_unknown_user_never_gets_tokens() {
         let rounds: Rounds = [attempt(0, true)].into_iter().collect();
-        let step = define_auth_challenge::decide(&define(OPEN), &sign_in(), &nobody(), &rounds, &ANSWER, later(60));
+        let step =
+            define_auth_challenge::decide(&define(OPEN), &sign_in(), &nobody(), false, &rounds, &ANSWER, later(60));
         assert!(matches!(step, FailAuthentication(Refusal::UnknownUser(_))));
     }
 }
@@ -544,7 +570,7 @@ impl Simulation {
 
     fn next(&mut self, metadata: &ClientMetadata, now: UnixSeconds) -> Seen {
         let rounds: Rounds = self.rounds.iter().copied().collect();
-        match define_auth_challenge::decide(&self.define, &sign_in(), &self.user, &rounds, metadata, now) {
+        match define_auth_challenge::decide(&self.define, &sign_in(), &self.user, false, &rounds, metadata, now) {
             NextStep::IssueTokens => Seen::Tokens,
             NextStep::FailAuthentication(_) => Seen::Failure,
             NextStep::PresentChallenge(_) => {

@@ -201,7 +201,7 @@ impl Search<'_> {
         let now = later(60);
         let mut failed = Vec::with_capacity(self.cases.len());
         for (case, dead) in self.cases.iter().zip(dead) {
-            let step = decide(case.settings, &self.sign_in, case.user, &rounds, case.metadata, now);
+            let step = decide(case.settings, &self.sign_in, case.user, false, &rounds, case.metadata, now);
             self.decisions += 1;
             let known = matches!(case.user, User::Known(_));
             let due = tokens_are_due(&meanings, known, case.settings.password_first, case.metadata);
@@ -289,7 +289,7 @@ fn t09_an_empty_history_presents_a_challenge_or_fails() {
     ] {
         for user in [alice(), nobody()] {
             for metadata in [ANSWER, RESEND] {
-                match decide(&settings, &sign_in(), &user, &Rounds::default(), &metadata, NOW) {
+                match decide(&settings, &sign_in(), &user, false, &Rounds::default(), &metadata, NOW) {
                     NextStep::PresentChallenge(name) => assert_eq!(Some(name), expected),
                     NextStep::FailAuthentication(_) => assert_eq!(None, expected),
                     NextStep::IssueTokens => panic!("tokens for nothing"),

@@ -188,9 +188,9 @@ fn f59_what_is_required_is_missed() {
         CreateSettings::from_vars(&nothing).unwrap_err(),
         VerifySettings::from_vars(&nothing).unwrap_err(),
     ] {
-        assert_eq!(error.variable(), "CODE_KEY");
+        assert!(error.to_string().starts_with("CODE_KEY must be "));
     }
-    assert_eq!(MailSettings::from_vars(&nothing).unwrap_err().variable(), "SES_FROM_ADDRESS");
+    assert!(MailSettings::from_vars(&nothing).unwrap_err().to_string().starts_with("SES_FROM_ADDRESS must be "));
     assert!(PreAuthenticationSettings::from_vars(&nothing).is_ok());
 }
 
@@ -204,9 +204,8 @@ proptest! {
         let given = [(VARIABLES[other], &*other_value), (VARIABLES[one], &*value)];
         if let Err(error) = read(&given) {
             let text = error.to_string();
-            let start = format!("{} must be ", error.variable());
-            prop_assert!(text.starts_with(&start));
-            prop_assert!(given.iter().any(|(variable, _)| *variable == error.variable()));
+            let names_it = given.iter().any(|(variable, _)| text.starts_with(&format!("{variable} must be ")));
+            prop_assert!(names_it, "{}", text);
             prop_assert!(!text.contains(&value) && !text.contains('\n'));
         }
     }

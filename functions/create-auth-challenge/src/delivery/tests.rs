@@ -1,6 +1,8 @@
 //! Sending through a mail service that misbehaves on purpose, on a real socket. F.. are the faults of the fault list.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use auth_challenge::client_metadata::{Action, ClientMetadata};
@@ -51,27 +53,38 @@ fn refuses_with(status: u16, code: &str, message: &str) -> Deed {
 struct Service {
     url: String,
     requests: Arc<Mutex<Vec<(String, Value)>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Service {
     async fn start(deeds: impl IntoIterator<Item = Deed>) -> Service {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Service::start_at("127.0.0.1:0".parse().unwrap(), deeds).await
+    }
+
+    async fn start_at(address: SocketAddr, deeds: impl IntoIterator<Item = Deed>) -> Service {
+        let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
         let mut deeds: VecDeque<Deed> = deeds.into_iter().collect();
-        let seen = Arc::clone(&requests);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (seen, count) = (Arc::clone(&requests), Arc::clone(&connections));
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                count.fetch_add(1, Ordering::Relaxed);
                 let deed = if deeds.len() > 1 { deeds.pop_front() } else { deeds.front().cloned() };
                 tokio::spawn(serve(stream, deed.unwrap(), Arc::clone(&seen)));
             }
         });
-        Service { url, requests }
+        Service { url, requests, connections }
     }
 
     fn requests(&self) -> Vec<(String, Value)> {
         self.requests.lock().unwrap().clone()
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 }
 
@@ -183,6 +196,8 @@ async fn r41_a_mail_has_one_recipient_a_text_and_html() {
 
     let Deliver::Mail(message) = &challenge.deliver else { panic!("no mail") };
     let code = message.code.grouped();
+    // T14: what a lock screen shows of a mail is its beginning.
+    assert!(mail["Content"]["Simple"]["Body"]["Text"]["Data"].as_str().unwrap().find(&*code).unwrap() > 80);
     let simple = &mail["Content"]["Simple"];
     assert_eq!(mail["FromEmailAddress"], "sign-in@example.com");
     assert_eq!(mail["Destination"], json!({"ToAddresses": ["alice@example.com"]}));
@@ -224,18 +239,32 @@ async fn f14_an_error_that_ses_did_not_write_is_not_tried_again() {
 #[tokio::test]
 async fn f11_a_refused_connection_is_tried_once_more() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
     drop(listener);
-    assert_eq!(perform(&delivery(&url), &first(&alice())).await, NOT_SENT);
+    let delivery = delivery(&format!("http://{address}"));
+    assert_eq!(perform(&delivery, &first(&alice())).await, NOT_SENT);
+    // Somebody listens again before the second attempt is made.
+    let (challenge, mut chance) = (first(&alice()), UnwrapErr(SysRng));
+    let mut sending = std::pin::pin!(delivery.perform(&challenge, &mut chance));
+    let early = tokio::time::timeout(Duration::from_millis(PAUSE.start - 20), &mut sending).await;
+    assert!(early.is_err(), "no second attempt: {early:?}");
+    let service = Service::start_at(address, [taken()]).await;
+    assert_eq!(sending.await, Ok(()));
+    assert_eq!(service.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn f11_a_name_that_does_not_resolve_sends_nothing() {
     assert_eq!(perform(&delivery("http://ses.invalid"), &first(&alice())).await, NOT_SENT);
 }
 
 #[tokio::test]
-async fn f12_a_tls_handshake_that_hangs_or_fails_sends_nothing() {
-    let hangs = Service::start([Deed::Hang]).await;
-    assert_eq!(perform(&delivery(&hangs.url.replace("http", "https")), &first(&alice())).await, NOT_SENT);
-    let resets = Service::start([Deed::ResetAtOnce]).await;
-    assert_eq!(perform(&delivery(&resets.url.replace("http", "https")), &first(&alice())).await, NOT_SENT);
+async fn f12_a_tls_handshake_that_hangs_or_fails_is_tried_once_more_and_sends_nothing() {
+    for deed in [Deed::Hang, Deed::ResetAtOnce] {
+        let service = Service::start([deed]).await;
+        assert_eq!(perform(&delivery(&service.url.replace("http", "https")), &first(&alice())).await, NOT_SENT);
+        assert_eq!(service.connections(), 2);
+    }
 }
 
 #[tokio::test]
@@ -336,6 +365,22 @@ async fn t29_an_outage_is_told_to_unknown_users_too() {
     assert_eq!(perform(&delivery, &first(&alice())).await, Ok(()));
     assert_eq!(perform(&delivery, &first(&nobody())).await, Ok(()));
     assert_eq!(service.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn t26_an_unknown_user_waits_as_long_as_a_known_one() {
+    let pause = Duration::from_millis(300);
+    let slow = Deed::AnswerAfter(pause, 200, json!({"MessageId": "1"}).to_string());
+    let service = Service::start([slow]).await;
+    let delivery = delivery(&service.url);
+    for _ in 0..4 {
+        assert_eq!(perform(&delivery, &first(&alice())).await, Ok(()));
+    }
+    let begun = Instant::now();
+    assert_eq!(perform(&delivery, &first(&nobody())).await, Ok(()));
+    // A lower bound: it holds however busy the machine is.
+    assert!(begun.elapsed() >= pause, "{:?}", begun.elapsed());
+    assert_eq!(service.requests().len(), 4);
 }
 
 #[tokio::test]

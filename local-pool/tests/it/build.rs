@@ -1,0 +1,43 @@
+//! What stands in the way of a build gets one line that says what to do.
+
+use std::fs;
+use std::path::PathBuf;
+
+use local_pool::build;
+
+/// A workspace with one package that has these programs, all of this source.
+fn workspace(name: &str, programs: &[&str], source: &str) -> PathBuf {
+    let root = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let package = root.join("functions/all");
+    fs::create_dir_all(&package).unwrap();
+    fs::write(root.join("Cargo.toml"), "[workspace]\nmembers = [\"functions/*\"]\nresolver = \"3\"\n").unwrap();
+    let mut manifest = "[package]\nname = \"all\"\nedition = \"2024\"\n".to_owned();
+    for program in programs {
+        manifest.push_str(&format!("[[bin]]\nname = \"{program}\"\npath = \"main.rs\"\n"));
+    }
+    fs::write(package.join("Cargo.toml"), manifest).unwrap();
+    fs::write(package.join("main.rs"), source).unwrap();
+    root
+}
+
+const ALL: [&str; 4] =
+    ["pre-authentication", "define-auth-challenge", "create-auth-challenge", "verify-auth-challenge"];
+
+#[tokio::test]
+async fn the_programs_are_found() {
+    let programs = build::functions(&workspace("good", &ALL, "fn main() {}")).await.unwrap();
+    assert_eq!(programs.len(), 4);
+    assert!(programs.iter().all(|(name, path)| path.is_file() && path.to_str().unwrap().contains(name)));
+}
+
+#[tokio::test]
+async fn f62_a_function_that_does_not_build_is_told() {
+    let why = async |root: PathBuf| build::functions(&root).await.unwrap_err().to_string();
+    let expected = "the functions do not build: mend what cargo complains of above, and start again";
+    assert_eq!(why(workspace("bad", &ALL, "fn main() { nonsense }")).await, expected);
+    assert_eq!(why(workspace("missing", &ALL[..3], "fn main() {}")).await, expected);
+    assert_eq!(
+        why("/nowhere".into()).await,
+        "no sources of the functions at /nowhere: run this with `cargo run` in a checkout"
+    );
+}
