@@ -27,6 +27,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let path = arguments.file.display();
     let text = fs::read_to_string(&arguments.file).map_err(|error| format!("cannot read {path}: {error}"))?;
     let mut event: Value = serde_json::from_str(&text).map_err(|error| format!("{path} is not JSON: {error}"))?;
+    if event["triggerSource"].as_str().is_none() {
+        return Err(format!("{path} is no event of a trigger").into());
+    }
     move_to(&mut event, SystemTime::now().into());
     println!("{event:#}");
     Ok(())

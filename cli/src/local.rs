@@ -27,10 +27,17 @@ pub(crate) struct Arguments {
     /// Port on 127.0.0.1; 0 for a free one
     #[arg(long, default_value_t = DEFAULT_PORT)]
     port: u16,
-    /// TOML file with the users: for each a [[user]] with email and, if need be, username, email_verified, enabled, attributes
+    /// TOML file with the users; without it there is one, alice@example.com
     ///
-    /// Without it there is one user, alice@example.com.
-    #[arg(long, value_name = "FILE")]
+    /// For each user it has a table like this; only the address is required:
+    ///
+    ///     [[user]]
+    ///     email = "bob@example.com"
+    ///     username = "bob"
+    ///     email_verified = true
+    ///     enabled = true
+    ///     attributes = { "custom:tenant" = "acme" }
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     users: Option<PathBuf>,
     /// When ready, print one line of JSON that says where everything is
     #[arg(long)]
@@ -96,6 +103,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()> + Send> {
 
 /// Builds the functions and starts them behind a pool.
 pub(crate) async fn start(listener: TcpListener, users: Users, logs: LogSink) -> Result<Server, Box<dyn Error>> {
+    eprintln!("Building the functions.");
     let programs = build::functions(workspace()).await?;
     // Settings of the functions are taken from our own environment, as `CODE_LENGTH=6 cargo run`.
     let given = VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));

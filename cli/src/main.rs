@@ -13,7 +13,8 @@ use clap::{Parser, Subcommand};
 
 /// Passwordless sign-in for Amazon Cognito, on this machine.
 ///
-/// Without a command it starts the local pool.
+/// Without a command it starts the local pool. The functions take their settings from the environment, as in
+/// `CODE_LENGTH=6 cargo run`; the README lists them.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct CommandLine {
@@ -29,7 +30,7 @@ enum Command {
     Local(local::Arguments),
     /// Sign in once, step by step, and verify the tokens
     SignIn(sign_in::Arguments),
-    /// Print an event of events/ with times of now, for `sam local invoke -e -`
+    /// Print an event of events/ as if it happened now, for `sam local invoke -e -`
     Event(event::Arguments),
 }
 

@@ -21,9 +21,12 @@ pub(crate) struct Arguments {
     /// Who signs in
     #[arg(long, default_value = "alice@example.com")]
     username: String,
-    /// A local pool that runs already; without it, the one on port 9229, or else one that is started for this sign-in
+    /// Local pool that runs already; without it, the one on port 9229, or else one that is started for this sign-in
     #[arg(long, value_name = "URL")]
     endpoint_url: Option<String>,
+    /// Start a pool for this sign-in, even if one runs on port 9229
+    #[arg(long, conflicts_with = "endpoint_url")]
+    new: bool,
 }
 
 /// What `local --json` prints.
@@ -42,15 +45,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let http = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
     let default = format!("http://127.0.0.1:{DEFAULT_PORT}");
     let running = match &arguments.endpoint_url {
-        Some(endpoint) => Some(
-            pool_at(&http, endpoint)
-                .await
-                .map_err(|error| format!("no local pool at {endpoint} ({error}): start one with `cargo run`"))?,
-        ),
+        Some(endpoint) => Some(pool_at(&http, endpoint).await.map_err(|error| {
+            format!("no local pool at {endpoint} ({error}): give the URL that `cargo run` prints, with http://")
+        })?),
+        None if arguments.new => None,
         None => pool_at(&http, &default).await.ok(),
     };
     if let Some(pool) = running {
-        println!("Using the pool at {}.", pool.endpoint);
+        println!("Using the pool that runs at {}, with its settings.", pool.endpoint);
         return sign_in(&http, &pool, &arguments.username).await;
     }
 
@@ -74,7 +76,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 
 async fn pool_at(http: &Client, endpoint: &str) -> Result<Pool, reqwest::Error> {
     let url = format!("{}/local-pool.json", endpoint.trim_end_matches('/'));
-    http.get(url).send().await?.error_for_status()?.json().await
+    // Somebody else may listen there, and never answer.
+    http.get(url).timeout(Duration::from_secs(2)).send().await?.error_for_status()?.json().await
 }
 
 async fn sign_in(http: &Client, pool: &Pool, username: &str) -> Result<(), Box<dyn Error>> {

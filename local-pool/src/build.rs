@@ -60,9 +60,12 @@ pub async fn functions(root: &Path) -> Result<BTreeMap<&'static str, PathBuf>, B
         .args(["build", "--workspace", "--message-format=json-render-diagnostics"])
         .args(names.iter().flat_map(|name| ["--bin", name]))
         .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
+        .stdout(Stdio::piped())
         .kill_on_drop(true)
-        .output()
+        .spawn()
+        .map_err(BuildError::NoCargo)?
+        // Not `output`, which would keep standard error to itself.
+        .wait_with_output()
         .await
         .map_err(BuildError::NoCargo)?;
     if !output.status.success() {

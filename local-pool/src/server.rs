@@ -28,7 +28,7 @@ use tower_http::cors::CorsLayer;
 use crate::api::{ApiError, Call};
 use crate::lambda::{Function, FunctionConfig, Invoked, LogSink, MAX_PAYLOAD, StartError, request_id};
 use crate::pool::{Pool, PoolConfig, Step};
-use crate::ses::Mailbox;
+use crate::ses::{Mail, Mailbox};
 use crate::tokens::{KeyError, TokenSigner};
 use crate::trigger::{Outcome, Trigger};
 use crate::users::Users;
@@ -239,6 +239,8 @@ fn function_variables(addresses: &Addresses, given: &BTreeMap<String, String>) -
         ("AWS_SESSION_TOKEN", "local"),
         ("AWS_ENDPOINT_URL_SESV2", &addresses.endpoint),
         ("SES_FROM_ADDRESS", "sign-in@example.com"),
+        // As in `sam local`: this is not AWS, and the key of the event fixtures may be used.
+        ("AWS_SAM_LOCAL", "true"),
     ];
     let ours = ours.map(|(name, value)| (name.to_owned(), value.to_owned()));
     ours.into_iter().chain(given.clone()).collect()
@@ -376,8 +378,8 @@ async fn openid_configuration(State(app): State<Arc<App>>) -> Json<Value> {
     }))
 }
 
-async fn mailbox(State(app): State<Arc<App>>) -> Json<Value> {
-    Json(json!(app.mailbox.lock().mails().collect::<Vec<_>>()))
+async fn mailbox(State(app): State<Arc<App>>) -> Json<Vec<Mail>> {
+    Json(app.mailbox.lock().mails().cloned().collect())
 }
 
 async fn local_pool(State(app): State<Arc<App>>) -> Json<Value> {

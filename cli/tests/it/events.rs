@@ -101,8 +101,10 @@ fn expected() -> Vec<(&'static str, Expected)> {
     ]
 }
 
+type Settings = &'static [(&'static str, &'static str)];
+
 /// Events that come to something else under other settings.
-fn expected_under_settings() -> Vec<(&'static [(&'static str, &'static str)], Vec<(&'static str, Expected)>)> {
+fn expected_under_settings() -> Vec<(Settings, Vec<(&'static str, Expected)>)> {
     let define = |challenge: Option<&str>, issue: bool, fail: bool| {
         Response(json!({"challengeName": challenge, "issueTokens": issue, "failAuthentication": fail}))
     };
@@ -168,14 +170,8 @@ fn expected_under_settings() -> Vec<(&'static [(&'static str, &'static str)], Ve
 async fn start_with_example_settings(others: &[(&str, &str)]) -> Running {
     let text = std::fs::read_to_string(workspace().join("events/env.json")).unwrap();
     let env: Value = serde_json::from_str(&text).unwrap();
-    let mut settings: Vec<(&str, &str)> = env["Parameters"]
-        .as_object()
-        .unwrap()
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
-        .collect();
-    // SAM sets this one itself.
-    settings.push(("AWS_SAM_LOCAL", "true"));
+    let given = env["Parameters"].as_object().unwrap();
+    let mut settings: Vec<_> = given.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
     settings.extend(others);
     start(&settings).await
 }

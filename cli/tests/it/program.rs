@@ -58,14 +58,18 @@ fn sign_in_does_a_whole_sign_in() {
     drop(program);
     let nowhere = fails(custom_auth().args(["sign-in", "--endpoint-url", endpoint]));
     assert!(nowhere.starts_with(&format!("error: no local pool at {endpoint} (")), "{nowhere}");
-    assert!(nowhere.ends_with("): start one with `cargo run`"), "{nowhere}");
+    assert!(nowhere.ends_with("): give the URL that `cargo run` prints, with http://"), "{nowhere}");
 }
 
 #[test]
 fn sign_in_starts_what_it_needs() {
-    let Output { status, stdout, .. } = custom_auth().arg("sign-in").output().unwrap();
+    // Behind a proxy, too.
+    let Output { status, stdout, .. } =
+        custom_auth().args(["sign-in", "--new"]).env("HTTP_PROXY", "http://127.0.0.1:1").output().unwrap();
     assert!(status.success());
-    assert!(text(&stdout).ends_with("alice@example.com is signed in.\n"));
+    let stdout = text(&stdout);
+    assert!(stdout.starts_with("Starting the functions and a pool for this sign-in.\n"), "{stdout}");
+    assert!(stdout.ends_with("alice@example.com is signed in.\n"), "{stdout}");
 }
 
 #[test]
@@ -105,6 +109,8 @@ fn f62_what_cannot_work_gets_one_clear_line() {
     );
     let missing = fails(custom_auth().args(["local", "--users", "/nowhere/users.toml"]));
     assert!(missing.starts_with("error: cannot read /nowhere/users.toml: "), "{missing}");
+    let env = crate::running::workspace().join("events/env.json");
+    assert!(fails(custom_auth().arg("event").arg(env)).ends_with("env.json is no event of a trigger"));
     let missing = fails(custom_auth().args(["event", "/nowhere/event.json"]));
     assert!(missing.starts_with("error: cannot read /nowhere/event.json: "), "{missing}");
 }

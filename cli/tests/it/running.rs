@@ -85,7 +85,7 @@ pub(crate) async fn start(settings: &[(&str, &str)]) -> Running {
     .unwrap();
     let addresses = server.addresses().clone();
     let server = tokio::spawn(async move { server.serve(std::future::pending()).await.unwrap() });
-    Running { addresses, http: reqwest::Client::new(), lines, exchanges, server }
+    Running { addresses, http: reqwest::Client::builder().no_proxy().build().unwrap(), lines, exchanges, server }
 }
 
 /// The code in a mail, as it is written there.

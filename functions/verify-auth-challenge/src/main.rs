@@ -7,7 +7,7 @@ use auth_challenge::client_metadata::ClientMetadata;
 use auth_challenge::settings::VerifySettings;
 use auth_challenge::trigger;
 use auth_challenge::user::{SignIn, User};
-use auth_challenge::verify_auth_challenge::{Verdict, decide};
+use auth_challenge::verify_auth_challenge::{Refusal, Verdict, decide};
 use aws_lambda_events::cognito::{
     CognitoEventUserPoolsVerifyAuthChallenge, CognitoEventUserPoolsVerifyAuthChallengeResponse,
 };
@@ -28,11 +28,14 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         let (verdict, state) = decide(&settings, &sign_in, &user, private, answer, &metadata, SystemTime::now().into());
 
         let challenge = state.map(|state| state.log_id());
+        let client = &sign_in.client_id;
         match verdict {
-            Verdict::Accept => tracing::info!(outcome = "code_accepted", challenge, client = sign_in.client_id),
-            Verdict::Reject(refusal) => {
-                tracing::info!(outcome = "code_rejected", reason = ?refusal, challenge, client = sign_in.client_id);
+            Verdict::Accept => tracing::info!(outcome = "code_accepted", challenge, client),
+            Verdict::Reject(Refusal::ResendRequested) => {
+                tracing::info!(outcome = "resend_requested", challenge, client)
             }
+            Verdict::Reject(Refusal::ParameterRound) => tracing::info!(outcome = "parameters_given", challenge, client),
+            Verdict::Reject(refusal) => tracing::info!(outcome = "code_rejected", reason = ?refusal, challenge, client),
         }
         let mut response = CognitoEventUserPoolsVerifyAuthChallengeResponse::default();
         response.answer_correct = verdict == Verdict::Accept;

@@ -41,3 +41,23 @@ async fn f62_a_function_that_does_not_build_is_told() {
         "no sources of the functions at /nowhere: run this with `cargo run` in a checkout"
     );
 }
+
+/// This test program builds a workspace that is broken, when it is told to by the test below.
+#[tokio::test]
+async fn the_build() {
+    if let Ok(root) = std::env::var("BUILD") {
+        build::functions(root.as_ref()).await.unwrap_err();
+    }
+}
+
+#[test]
+fn f62_what_cargo_complains_of_is_shown() {
+    let root = workspace("complaint", &ALL, "fn main() { nonsense }");
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "build::the_build"])
+        .env("BUILD", root)
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.contains("cannot find value `nonsense`"), "{stderr}");
+}
