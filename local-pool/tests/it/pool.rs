@@ -1,6 +1,5 @@
 //! The pool's state machine, on a clock of the test's own and with triggers that the test plays.
 
-use std::convert::Infallible;
 use std::sync::LazyLock;
 
 use auth_challenge::challenge::UnixSeconds;
@@ -11,42 +10,17 @@ use local_pool::pool::{Pool, PoolConfig, Step};
 use local_pool::tokens::TokenSigner;
 use local_pool::trigger::{Outcome, Trigger};
 use local_pool::users::Users;
-use rand::TryRng;
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
 use serde_json::{Value, json};
 
 const NOW: UnixSeconds = UnixSeconds(1_767_268_800);
 const ISSUER: &str = "http://127.0.0.1:9229/eu-west-1_LocalPool";
 
-/// Chance for tests: counts.
-struct Counter(u64);
-
-impl TryRng for Counter {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        self.0 += 1;
-        Ok(self.0 as u32)
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        self.0 += 1;
-        Ok(self.0)
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        for chunk in bytes.chunks_mut(8) {
-            self.0 += 1;
-            chunk.copy_from_slice(&self.0.to_be_bytes()[..chunk.len()]);
-        }
-        Ok(())
-    }
-}
-
 /// A pool, and triggers that do what the test says.
 struct Stage {
     pool: Pool,
     now: UnixSeconds,
-    chance: Counter,
     /// The events of the last call.
     events: Vec<(Trigger, Value)>,
 }
@@ -86,7 +60,7 @@ fn users() -> Users {
 impl Stage {
     fn new(config: PoolConfig) -> Stage {
         let pool = Pool::new(config, users(), signer());
-        Stage { pool, now: NOW, chance: Counter(0), events: Vec::new() }
+        Stage { pool, now: NOW, events: Vec::new() }
     }
 
     /// Makes a call; `play` is given each event and says what the trigger makes of it.
@@ -106,7 +80,7 @@ impl Stage {
                 Step::Invoke(invocation) => {
                     let outcome = play(invocation.trigger, &invocation.event);
                     self.events.push((invocation.trigger, invocation.event));
-                    step = self.pool.resume(invocation.then, outcome, self.now, &mut self.chance);
+                    step = self.pool.resume(invocation.then, outcome, self.now, &mut UnwrapErr(SysRng));
                 }
             }
         }
