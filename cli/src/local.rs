@@ -7,16 +7,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth_challenge::settings::{CODE_KEY, VARIABLES};
+use clap::ValueEnum;
+use clap::builder::RangedU64ValueParser;
 use local_pool::build;
-use local_pool::lambda::LogSink;
+use local_pool::invocation::{InvocationOptions, LambdaEndpoint};
+use local_pool::lambda::{LogSink, Program};
+use local_pool::pool::{PoolOptions, UnknownUserAttributes};
 use local_pool::server::{Addresses, Options, Server, bind};
 use local_pool::trigger::Trigger;
 use local_pool::users::Users;
 use rand::RngExt;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
+use serde_json::json;
 use tokio::net::TcpListener;
 
 /// Where the pool listens unless told otherwise: the port that stand-ins for Cognito use.
@@ -34,55 +40,189 @@ pub(crate) struct Arguments {
     ///     [[user]]
     ///     email = "bob@example.com"
     ///     username = "bob"
+    ///     password = "Correct horse 1"
+    ///     status = "CONFIRMED"
     ///     email_verified = true
     ///     enabled = true
+    ///     groups = ["staff"]
     ///     attributes = { "custom:tenant" = "acme" }
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     users: Option<PathBuf>,
     /// When ready, print one line of JSON that says where everything is
     #[arg(long)]
     json: bool,
+    /// Keep users, settings and keys in this file; once it is there, it counts instead of options about them
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// Write each event of a trigger to this folder, with placeholders for what belongs to a person or a sign-in
+    #[arg(long, value_name = "FOLDER")]
+    record: Option<PathBuf>,
+
+    /// Functions are not built and run here, but invoked there: `cargo lambda watch`, `sam local start-lambda`
+    #[arg(long, value_name = "URL", help_heading = "Triggers")]
+    lambda_endpoint: Option<String>,
+    /// Name of a trigger's function, such as DefineAuthChallenge=DefineAuthChallengeFunction; none to detach it
+    #[arg(long, value_name = "TRIGGER=NAME", value_parser = of_trigger, help_heading = "Triggers")]
+    function: Vec<(Trigger, String)>,
+    /// Function of a trigger, as a shell command that speaks the Lambda Runtime API: a runtime interface client of any
+    /// language, such as PreSignUp='npx aws-lambda-ric index.handler'
+    #[arg(long, value_name = "TRIGGER=COMMAND", value_parser = of_trigger, help_heading = "Triggers")]
+    command: Vec<(Trigger, String)>,
+    /// Version of PreTokenGeneration's events
+    #[arg(long, value_name = "VERSION", default_value = "V1_0", value_parser = ["V1_0", "V2_0"], help_heading = "Triggers")]
+    pre_token_generation: String,
+    /// How long to wait for a trigger, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 5_000, value_parser = RangedU64ValueParser::<u64>::new().range(1..=900_000), help_heading = "Triggers")]
+    trigger_timeout: u64,
+    /// How often to call a trigger that does not answer in time
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10), help_heading = "Triggers")]
+    trigger_tries: u32,
+    /// How often to deliver each event, to see whether a trigger minds; the last answer counts
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3), help_heading = "Triggers")]
+    deliveries: u32,
+
+    /// Flows that the app client allows
+    #[arg(
+        long,
+        value_name = "FLOW,…",
+        value_delimiter = ',',
+        default_value = "ALLOW_CUSTOM_AUTH,ALLOW_REFRESH_TOKEN_AUTH",
+        help_heading = "App client"
+    )]
+    explicit_auth_flows: Vec<String>,
+    /// Give the app client a secret, so that calls need SECRET_HASH (the sign-in page has none)
+    #[arg(long, value_name = "TEXT", help_heading = "App client")]
+    client_secret: Option<String>,
+    /// Life of a Session in minutes, 3 to 15
+    #[arg(long, value_name = "MINUTES", default_value_t = 15, help_heading = "App client")]
+    auth_session_validity: u64,
+    /// Whether users who do not exist are imitated (ENABLED), or told to be missing (LEGACY)
+    #[arg(long, value_name = "WORD", default_value = "ENABLED", value_parser = ["ENABLED", "LEGACY"], help_heading = "App client")]
+    prevent_user_existence_errors: String,
+
+    /// Run PreAuthentication also when a sign-in opens without a password; AWS is reported not to
+    #[arg(long, help_heading = "What AWS leaves open")]
+    pre_authentication_in_custom_flow: bool,
+    /// What triggers find in userAttributes of somebody who does not exist: {}, null, or no such member
+    #[arg(long, value_name = "WORD", value_enum, default_value_t = Attributes::Empty, help_heading = "What AWS leaves open")]
+    unknown_user_attributes: Attributes,
+    /// Tell USERNAME with every challenge, not only with the first
+    #[arg(long, help_heading = "What AWS leaves open")]
+    username_in_later_challenges: bool,
+    /// Longest Session that is taken back, in characters: the API's model says 2048, 8192 was observed
+    #[arg(long, value_name = "N", default_value_t = 8_192, help_heading = "What AWS leaves open")]
+    max_session_length: usize,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Attributes {
+    Empty,
+    Null,
+    Absent,
+}
+
+/// Reads `TRIGGER=…`.
+fn of_trigger(text: &str) -> Result<(Trigger, String), String> {
+    let names = || Trigger::ALL.map(Trigger::name).join(", ");
+    let (name, value) = text.split_once('=').ok_or("there is no = behind the trigger's name")?;
+    let trigger = Trigger::named(name).ok_or_else(|| format!("{name:?} is none of {}", names()))?;
+    Ok((trigger, value.to_owned()))
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    let users = match &arguments.users {
-        None => Users::default(),
-        Some(path) => {
-            let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-            Users::from_toml(&text).map_err(|error| format!("{}: {error}", path.display()))?
-        }
-    };
     let logs: LogSink = Arc::new(|function, line| eprintln!("[{function}] {line}"));
+    let as_json = arguments.json;
     // Before the build, which takes a while.
     let listener = bind(arguments.port).await?;
+    let options = arguments.options(listener, logs)?;
     let mut stop = pin!(stop_signal()?);
     let server = tokio::select! {
-        server = start(listener, users, logs) => server?,
+        server = start(options) => server?,
         () = &mut stop => return Ok(()),
     };
-    if arguments.json {
+    if as_json {
         println!("{}", server.addresses().to_json());
     } else {
-        print(server.addresses());
+        print(&server);
     }
     server.serve(stop).await?;
     Ok(())
 }
 
-fn print(addresses: &Addresses) {
-    let Addresses { endpoint, region, user_pool_id, client_id } = addresses;
+impl Arguments {
+    fn options(self, listener: TcpListener, logs: LogSink) -> Result<Options, Box<dyn Error>> {
+        let mut options = Options::new(listener, logs);
+        options.pool = PoolOptions {
+            pre_authentication_in_custom_flow: self.pre_authentication_in_custom_flow,
+            unknown_user_attributes: match self.unknown_user_attributes {
+                Attributes::Empty => UnknownUserAttributes::Empty,
+                Attributes::Null => UnknownUserAttributes::Null,
+                Attributes::Absent => UnknownUserAttributes::Absent,
+            },
+            username_in_later_challenges: self.username_in_later_challenges,
+            max_session_length: self.max_session_length,
+            ..options.pool
+        };
+        if let Some(path) = &self.users {
+            let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+            options.users = Users::from_toml(&text, &options.pool.user_pool_id)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        for (name, value) in [
+            ("AuthSessionValidity", json!(self.auth_session_validity)),
+            ("ExplicitAuthFlows", json!(self.explicit_auth_flows)),
+            ("PreventUserExistenceErrors", json!(self.prevent_user_existence_errors)),
+        ] {
+            options.client_settings.insert(name.to_owned(), value);
+        }
+        options.client_secret = self.client_secret;
+        options.triggers = ours();
+        for (trigger, command) in &self.command {
+            options.triggers.insert(*trigger, trigger.function().to_owned());
+            options.programs.insert(trigger.function().to_owned(), Program::from_command(command));
+        }
+        for (trigger, name) in self.function {
+            options.triggers.insert(trigger, name);
+        }
+        options.triggers.retain(|_, name| !name.is_empty());
+        if options.triggers.contains_key(&Trigger::PreTokenGeneration) {
+            let config = json!({"PreTokenGenerationConfig": {"LambdaVersion": self.pre_token_generation}});
+            options.pool_settings.insert("LambdaConfig".to_owned(), config);
+        }
+        options.lambda_endpoint = self.lambda_endpoint.as_deref().map(LambdaEndpoint::new).transpose()?;
+        options.invocation = InvocationOptions {
+            timeout: Duration::from_millis(self.trigger_timeout),
+            tries: self.trigger_tries,
+            deliveries: self.deliveries,
+        };
+        options.record = self.record;
+        options.state = self.state;
+        Ok(options)
+    }
+}
+
+/// This project's functions, with the triggers that they serve.
+pub(crate) fn ours() -> BTreeMap<Trigger, String> {
+    Trigger::OURS.map(|trigger| (trigger, trigger.function().to_owned())).into()
+}
+
+fn print(server: &Server) {
+    let addresses @ Addresses { endpoint, region, user_pool_id, client_id } = server.addresses();
+    let functions = match server.functions() {
+        [] => "the triggers' functions run elsewhere".to_owned(),
+        functions => format!("functions {}", functions.join(", ")),
+    };
     println!(
         "\n\
          Sign-in page    {endpoint}/  (the mailbox is beside it)\n\
          User pool API   {endpoint}  (region {region}, user pool {user_pool_id}, client {client_id})\n\
          Mails           {mailbox}\n\
          Public keys     {jwks}\n\
-         Lambda Invoke   {endpoint}  (functions {functions})\n\
+         Lambda Invoke   {endpoint}  ({functions})\n\
          \n\
          Ctrl-C ends it. Below are the functions' logs.\n",
         mailbox = addresses.mailbox(),
         jwks = addresses.jwks_uri(),
-        functions = Trigger::ALL.map(Trigger::function).join(", "),
     );
 }
 
@@ -101,17 +241,28 @@ fn stop_signal() -> io::Result<impl Future<Output = ()> + Send> {
     })
 }
 
-/// Builds the functions and starts them behind a pool.
-pub(crate) async fn start(listener: TcpListener, users: Users, logs: LogSink) -> Result<Server, Box<dyn Error>> {
-    eprintln!("Building the functions.");
-    let programs = build::functions(workspace()).await?;
+/// Builds those of this project's functions that are wanted here, and starts all of them behind a pool.
+pub(crate) async fn start(mut options: Options) -> Result<Server, Box<dyn Error>> {
+    let wanted = |name: &str| options.triggers.values().any(|function| function == name);
+    let is_ours = |trigger: &Trigger| wanted(trigger.function()) && !options.programs.contains_key(trigger.function());
+    let ours: Vec<&str> =
+        Trigger::OURS.iter().filter(|trigger| is_ours(trigger)).map(|trigger| trigger.function()).collect();
+    if options.lambda_endpoint.is_none() && !ours.is_empty() {
+        eprintln!("Building the functions.");
+        let programs = build::functions(workspace()).await?;
+        options.programs.extend(
+            programs
+                .into_iter()
+                .filter(|(name, _)| ours.contains(name))
+                .map(|(name, path)| (name.to_owned(), Program::new(path))),
+        );
+    }
     // Settings of the functions are taken from our own environment, as `CODE_LENGTH=6 cargo run`.
-    let given = VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
-    let mut variables = BTreeMap::from([(CODE_KEY.to_owned(), random_key())]);
-    variables.extend(given);
-    variables
-        .extend(std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().map(|level| ("AWS_LAMBDA_LOG_LEVEL".to_owned(), level)));
-    Ok(Server::start(Options { listener, users, programs, variables, logs, observer: None }).await?)
+    let given = |name: &str| Some((name.to_owned(), std::env::var(name).ok()?));
+    options.variables = BTreeMap::from([(CODE_KEY.to_owned(), random_key())]);
+    options.variables.extend(VARIABLES.iter().filter_map(|name| given(name)));
+    options.variables.extend(given("AWS_LAMBDA_LOG_LEVEL"));
+    Ok(Server::start(options).await?)
 }
 
 /// The folder that this program was built from.

@@ -21,13 +21,13 @@ struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    local: local::Arguments,
+    local: Box<local::Arguments>,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Build the functions and run them behind a user pool on this machine
-    Local(local::Arguments),
+    Local(Box<local::Arguments>),
     /// Sign in once, step by step, and verify the tokens
     SignIn(sign_in::Arguments),
     /// Print an event of events/ as if it happened now, for `sam local invoke -e -`
@@ -38,7 +38,7 @@ enum Command {
 async fn main() -> ExitCode {
     let CommandLine { command, local } = CommandLine::parse();
     let done: Result<(), Box<dyn Error>> = match command.unwrap_or(Command::Local(local)) {
-        Command::Local(arguments) => local::run(arguments).await,
+        Command::Local(arguments) => local::run(*arguments).await,
         Command::SignIn(arguments) => sign_in::run(arguments).await,
         Command::Event(arguments) => event::run(&arguments),
     };

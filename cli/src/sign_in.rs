@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
-use local_pool::server::bind;
+use local_pool::server::{Options, bind};
 use local_pool::ses::Mail;
-use local_pool::users::Users;
 use parking_lot::Mutex;
 use reqwest::Client;
 use serde::Deserialize;
@@ -60,7 +59,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&lines);
     let logs = Arc::new(move |function: &str, line: &str| kept.lock().push(format!("[{function}] {line}")));
-    let server = local::start(bind(0).await?, Users::default(), logs).await?;
+    let mut options = Options::new(bind(0).await?, logs);
+    options.triggers = local::ours();
+    let server = local::start(options).await?;
     let pool: Pool = serde_json::from_value(server.addresses().to_json())?;
     let done = tokio::select! {
         done = sign_in(&http, &pool, &arguments.username) => done,

@@ -2,48 +2,286 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// What stands before the operation's name in `X-Amz-Target`.
 const TARGET: &str = "AWSCognitoIdentityProviderService.";
 
+macro_rules! operations {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// An operation of the user pool API that the local pool knows.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Operation {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Operation {
+            /// All of them.
+            pub const ALL: &[Operation] = &[$(Operation::$name),*];
+
+            /// The name on the wire.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Operation::$name => stringify!($name),)*
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    /// Begins a sign-in, or renews tokens.
+    InitiateAuth,
+    /// The same for a server.
+    AdminInitiateAuth,
+    /// Goes on with a sign-in.
+    RespondToAuthChallenge,
+    /// The same for a server.
+    AdminRespondToAuthChallenge,
+    /// Makes a user, by the user.
+    SignUp,
+    /// Confirms a user with a code from a mail.
+    ConfirmSignUp,
+    /// Tells a user's attributes to the user.
+    GetUser,
+    /// Ends all sessions of a user, by the user.
+    GlobalSignOut,
+    /// Ends one session of a user.
+    RevokeToken,
+    /// Makes a user.
+    AdminCreateUser,
+    /// Tells about a user.
+    AdminGetUser,
+    /// Sets a user's password.
+    AdminSetUserPassword,
+    /// Sets attributes of a user.
+    AdminUpdateUserAttributes,
+    /// Keeps a user from signing in.
+    AdminDisableUser,
+    /// Lets a user sign in again.
+    AdminEnableUser,
+    /// Deletes a user.
+    AdminDeleteUser,
+    /// Tells the pool's settings.
+    DescribeUserPool,
+    /// Sets the pool's settings, and resets those that are left out.
+    UpdateUserPool,
+    /// Tells the app client's settings.
+    DescribeUserPoolClient,
+    /// Sets the app client's settings, and resets those that are left out.
+    UpdateUserPoolClient,
+}
+
+impl Operation {
+    /// Whether AWS takes the call only with a signature: the calls that servers and administrators make.
+    pub fn is_signed(self) -> bool {
+        let name = self.name();
+        name.starts_with("Admin") || name.starts_with("Describe") || name.starts_with("Update")
+    }
+}
+
 /// A call of a client.
-#[derive(Debug)]
-pub enum Call {
-    /// Begins a sign-in.
-    InitiateAuth(InitiateAuth),
-    /// Goes on with one.
-    RespondToAuthChallenge(RespondToAuthChallenge),
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// What it asks for.
+    pub operation: Operation,
+    /// With which parameters.
+    pub parameters: Parameters,
 }
 
-/// Parameters of `InitiateAuth`.
-#[derive(Debug)]
-pub struct InitiateAuth {
-    /// `ClientId`.
-    pub client_id: String,
-    /// `AuthFlow`.
-    pub auth_flow: String,
-    /// `AuthParameters`.
-    pub auth_parameters: BTreeMap<String, String>,
-    /// `ClientMetadata`.
-    pub client_metadata: Option<BTreeMap<String, String>>,
+impl Call {
+    /// Reads a request by its `X-Amz-Target`, its body, and whether it has a signature.
+    ///
+    /// # Errors
+    ///
+    /// What Cognito answers to a request that it cannot read.
+    pub fn read(target: &str, body: &[u8], has_signature: bool) -> Result<Call, ApiError> {
+        let unknown = |message: &str| ApiError::new("UnknownOperationException", message);
+        let name = target.strip_prefix(TARGET).filter(|name| !name.is_empty()).ok_or_else(|| {
+            unknown("X-Amz-Target has to be AWSCognitoIdentityProviderService. and the name of an operation.")
+        })?;
+        let operation = *Operation::ALL
+            .iter()
+            .find(|operation| operation.name() == name)
+            .ok_or_else(|| unknown(&format!("The local pool does not emulate the operation {name:.64}.")))?;
+        let Ok(Value::Object(parameters)) = serde_json::from_slice(body) else {
+            return Err(not_readable());
+        };
+        if operation.is_signed() && !has_signature {
+            return Err(ApiError::new("MissingAuthenticationTokenException", "Missing Authentication Token"));
+        }
+        for (name, shape) in MEMBERS {
+            if parameters.get(*name).is_some_and(|value| !(value.is_null() || shape.is_of(value))) {
+                return Err(not_readable());
+            }
+        }
+        let parameters = Parameters(parameters);
+        Ok(Call { operation, parameters })
+    }
 }
 
-/// Parameters of `RespondToAuthChallenge`.
-#[derive(Debug)]
-pub struct RespondToAuthChallenge {
-    /// `ClientId`.
-    pub client_id: String,
-    /// `ChallengeName`.
-    pub challenge_name: String,
-    /// `Session`.
-    pub session: Option<String>,
-    /// `ChallengeResponses`.
-    pub challenge_responses: BTreeMap<String, String>,
-    /// `ClientMetadata`.
-    pub client_metadata: Option<BTreeMap<String, String>>,
+/// What a member of a request looks like in JSON.
+#[derive(Clone, Copy)]
+enum Shape {
+    Text,
+    Number,
+    Flag,
+    /// A list of texts.
+    List,
+    /// Texts by name.
+    Texts,
+    /// A list of names and values, which is how AWS writes users' attributes.
+    Attributes,
+    /// An object that is looked at where it is used, if at all.
+    Object,
+}
+
+impl Shape {
+    fn is_of(self, value: &Value) -> bool {
+        let is_text = |value: &Value| value.is_string();
+        match self {
+            Shape::Text => value.is_string(),
+            Shape::Number => value.is_u64(),
+            Shape::Flag => value.is_boolean(),
+            Shape::List => value.as_array().is_some_and(|list| list.iter().all(is_text)),
+            Shape::Texts => value.as_object().is_some_and(|texts| texts.values().all(is_text)),
+            Shape::Attributes => value.as_array().is_some_and(|attributes| {
+                let is_value = |value: &Value| value.is_string() || value.is_null();
+                attributes.iter().all(|attribute| attribute["Name"].is_string() && is_value(&attribute["Value"]))
+            }),
+            Shape::Object => value.is_object(),
+        }
+    }
+}
+
+/// The members of requests. A name means the same in every operation.
+const MEMBERS: &[(&str, Shape)] = &[
+    ("AccessToken", Shape::Text),
+    ("AccessTokenValidity", Shape::Number),
+    ("AccountRecoverySetting", Shape::Object),
+    ("AdminCreateUserConfig", Shape::Object),
+    ("AllowedOAuthFlows", Shape::List),
+    ("AllowedOAuthFlowsUserPoolClient", Shape::Flag),
+    ("AllowedOAuthScopes", Shape::List),
+    ("AnalyticsConfiguration", Shape::Object),
+    ("AnalyticsMetadata", Shape::Object),
+    ("AuthFlow", Shape::Text),
+    ("AuthParameters", Shape::Texts),
+    ("AuthSessionValidity", Shape::Number),
+    ("AutoVerifiedAttributes", Shape::List),
+    ("CallbackURLs", Shape::List),
+    ("ChallengeName", Shape::Text),
+    ("ChallengeResponses", Shape::Texts),
+    ("ClientId", Shape::Text),
+    ("ClientMetadata", Shape::Texts),
+    ("ClientName", Shape::Text),
+    ("ClientSecret", Shape::Text),
+    ("ConfirmationCode", Shape::Text),
+    ("ContextData", Shape::Object),
+    ("DefaultRedirectURI", Shape::Text),
+    ("DeletionProtection", Shape::Text),
+    ("DesiredDeliveryMediums", Shape::List),
+    ("DeviceConfiguration", Shape::Object),
+    ("EmailConfiguration", Shape::Object),
+    ("EmailVerificationMessage", Shape::Text),
+    ("EmailVerificationSubject", Shape::Text),
+    ("EnablePropagateAdditionalUserContextData", Shape::Flag),
+    ("EnableTokenRevocation", Shape::Flag),
+    ("ExplicitAuthFlows", Shape::List),
+    ("ForceAliasCreation", Shape::Flag),
+    ("IdTokenValidity", Shape::Number),
+    ("LambdaConfig", Shape::Object),
+    ("LogoutURLs", Shape::List),
+    ("MessageAction", Shape::Text),
+    ("MfaConfiguration", Shape::Text),
+    ("Password", Shape::Text),
+    ("Permanent", Shape::Flag),
+    ("Policies", Shape::Object),
+    ("PreventUserExistenceErrors", Shape::Text),
+    ("ReadAttributes", Shape::List),
+    ("RefreshTokenRotation", Shape::Object),
+    ("RefreshTokenValidity", Shape::Number),
+    ("SecretHash", Shape::Text),
+    ("Session", Shape::Text),
+    ("SmsAuthenticationMessage", Shape::Text),
+    ("SmsConfiguration", Shape::Object),
+    ("SmsVerificationMessage", Shape::Text),
+    ("SupportedIdentityProviders", Shape::List),
+    ("TemporaryPassword", Shape::Text),
+    ("Token", Shape::Text),
+    ("TokenValidityUnits", Shape::Object),
+    ("UserAttributeUpdateSettings", Shape::Object),
+    ("UserAttributes", Shape::Attributes),
+    ("UserContextData", Shape::Object),
+    ("UserPoolAddOns", Shape::Object),
+    ("UserPoolId", Shape::Text),
+    ("UserPoolTags", Shape::Texts),
+    ("UserPoolTier", Shape::Text),
+    ("Username", Shape::Text),
+    ("ValidationData", Shape::Attributes),
+    ("VerificationMessageTemplate", Shape::Object),
+    ("WebAuthnConfiguration", Shape::Object),
+    ("WriteAttributes", Shape::List),
+];
+
+/// The parameters of a call, each of the shape that it has to have.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters(Map<String, Value>);
+
+impl Parameters {
+    /// A text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
+
+    /// A text that has to be there.
+    ///
+    /// # Errors
+    ///
+    /// When it is not.
+    pub fn required(&self, name: &str) -> Result<&str, ApiError> {
+        self.text(name).ok_or_else(|| {
+            // Cognito's own messages begin the name with a small letter.
+            let (first, rest) = name.split_at(1);
+            violated(&format!("null at '{}{rest}'", first.to_lowercase()), "Member must not be null")
+        })
+    }
+
+    /// Yes or no.
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        self.0.get(name)?.as_bool()
+    }
+
+    /// Texts by name.
+    pub fn texts(&self, name: &str) -> Option<BTreeMap<String, String>> {
+        let members = self.0.get(name)?.as_object()?.iter();
+        Some(members.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect())
+    }
+
+    /// Attributes by name. One without a value has an empty one.
+    pub fn attributes(&self, name: &str) -> Option<BTreeMap<String, String>> {
+        let text = |attribute: &Value, member: &str| attribute[member].as_str().unwrap_or_default().to_owned();
+        let attributes = self.0.get(name)?.as_array()?.iter();
+        Some(attributes.map(|attribute| (text(attribute, "Name"), text(attribute, "Value"))).collect())
+    }
+
+    /// All of them, as they were given.
+    pub fn all(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
+    /// `ClientId`, in the form that ids have.
+    ///
+    /// # Errors
+    ///
+    /// When it is missing or cannot be one.
+    pub fn client_id(&self) -> Result<&str, ApiError> {
+        let id = self.required("ClientId")?;
+        if (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+".contains(&b)) {
+            return Ok(id);
+        }
+        Err(violated("at 'clientId'", "Member must satisfy regular expression pattern: [\\w+]+"))
+    }
 }
 
 /// An error as a client of the API gets it.
@@ -64,18 +302,31 @@ impl ApiError {
         ApiError::new("NotAuthorizedException", message)
     }
 
+    pub(crate) fn invalid_parameter(message: &str) -> ApiError {
+        ApiError::new("InvalidParameterException", message)
+    }
+
     /// The end of a sign-in that failed, whatever it failed at.
     pub(crate) fn wrong_credentials() -> ApiError {
         ApiError::not_authorized("Incorrect username or password.")
     }
 
+    pub(crate) fn user_not_found() -> ApiError {
+        ApiError::new("UserNotFoundException", "User does not exist.")
+    }
+
     pub(crate) fn missing_parameter(name: &str) -> ApiError {
-        ApiError::new("InvalidParameterException", &format!("Missing required parameter {name}"))
+        ApiError::invalid_parameter(&format!("Missing required parameter {name}"))
     }
 
     /// Something that AWS has and the local pool has not.
     pub(crate) fn not_emulated(what: &str) -> ApiError {
-        ApiError::new("InvalidParameterException", &format!("The local pool does not emulate {what}."))
+        ApiError::invalid_parameter(&format!("The local pool does not emulate {what}."))
+    }
+
+    /// Something that went wrong in here.
+    pub(crate) fn internal(error: &impl std::fmt::Display) -> ApiError {
+        ApiError::new("InternalErrorException", &error.to_string())
     }
 
     /// The body of the reply.
@@ -84,94 +335,14 @@ impl ApiError {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct InitiateAuthFields {
-    client_id: Option<String>,
-    auth_flow: Option<String>,
-    auth_parameters: Option<BTreeMap<String, String>>,
-    client_metadata: Option<BTreeMap<String, String>>,
+/// A request that is not in the form that the operation takes.
+pub(crate) fn not_readable() -> ApiError {
+    ApiError::new("SerializationException", "The request is not the JSON that this operation takes.")
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RespondToAuthChallengeFields {
-    client_id: Option<String>,
-    challenge_name: Option<String>,
-    session: Option<String>,
-    challenge_responses: Option<BTreeMap<String, String>>,
-    client_metadata: Option<BTreeMap<String, String>>,
-}
-
-impl Call {
-    /// Reads a request by its `X-Amz-Target` and body.
-    ///
-    /// # Errors
-    ///
-    /// What Cognito answers to a request that it cannot read.
-    pub fn read(target: &str, body: &[u8]) -> Result<Call, ApiError> {
-        let operation = target.strip_prefix(TARGET).unwrap_or_default();
-        match operation {
-            "InitiateAuth" => {
-                let fields: InitiateAuthFields = read(body)?;
-                Ok(Call::InitiateAuth(InitiateAuth {
-                    client_id: client_id(fields.client_id)?,
-                    auth_flow: required(fields.auth_flow, "authFlow")?,
-                    auth_parameters: fields.auth_parameters.unwrap_or_default(),
-                    client_metadata: fields.client_metadata,
-                }))
-            }
-            "RespondToAuthChallenge" => {
-                let fields: RespondToAuthChallengeFields = read(body)?;
-                let session = match fields.session {
-                    Some(session) if !(20..=2048).contains(&session.len()) => {
-                        let constraint = "Member must have length between 20 and 2048";
-                        return Err(violated("session", constraint));
-                    }
-                    session => session,
-                };
-                Ok(Call::RespondToAuthChallenge(RespondToAuthChallenge {
-                    client_id: client_id(fields.client_id)?,
-                    challenge_name: required(fields.challenge_name, "challengeName")?,
-                    session,
-                    challenge_responses: fields.challenge_responses.unwrap_or_default(),
-                    client_metadata: fields.client_metadata,
-                }))
-            }
-            "" => Err(ApiError::new(
-                "UnknownOperationException",
-                "X-Amz-Target has to be AWSCognitoIdentityProviderService. and the name of an operation.",
-            )),
-            other => Err(ApiError::new(
-                "UnknownOperationException",
-                &format!("The local pool does not emulate the operation {other:.64}."),
-            )),
-        }
-    }
-}
-
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    // An array would be read as the fields in their order.
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => serde_json::from_value(Value::Object(fields)).ok(),
-        Ok(_) | Err(_) => None,
-    }
-    .ok_or_else(|| ApiError::new("SerializationException", "The request is not the JSON that this operation takes."))
-}
-
-fn client_id(given: Option<String>) -> Result<String, ApiError> {
-    let id = required(given, "clientId")?;
-    if (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+".contains(&b)) {
-        return Ok(id);
-    }
-    Err(violated("clientId", "Member must satisfy regular expression pattern: [\\w+]+"))
-}
-
-fn required(given: Option<String>, name: &str) -> Result<String, ApiError> {
-    given.ok_or_else(|| violated(name, "Member must not be null"))
-}
-
-fn violated(name: &str, constraint: &str) -> ApiError {
-    let message = format!("1 validation error detected: Value at '{name}' failed to satisfy constraint: {constraint}");
-    ApiError::new("InvalidParameterException", &message)
+/// A parameter that breaks a rule of the service's model.
+pub(crate) fn violated(value: &str, constraint: &str) -> ApiError {
+    ApiError::invalid_parameter(&format!(
+        "1 validation error detected: Value {value} failed to satisfy constraint: {constraint}"
+    ))
 }

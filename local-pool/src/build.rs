@@ -51,7 +51,7 @@ pub async fn functions(root: &Path) -> Result<BTreeMap<&'static str, PathBuf>, B
     if !root.join("functions").is_dir() {
         return Err(BuildError::NoSources(root.to_owned()));
     }
-    let names = Trigger::ALL.map(Trigger::function);
+    let names = Trigger::OURS.map(Trigger::function);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .current_dir(root)

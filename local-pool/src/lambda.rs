@@ -37,15 +37,37 @@ const LAST_WORDS_TIMEOUT: Duration = Duration::from_millis(500);
 /// Largest event and reply, in bytes, as in Lambda.
 pub(crate) const MAX_PAYLOAD: usize = 6 * 1024 * 1024;
 
+/// A program that asks the Lambda Runtime API for events.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Whether it finds the environment of this process beside its own, as interpreters need.
+    pub inherits_environment: bool,
+}
+
+impl Program {
+    /// A program that needs nothing but itself.
+    pub fn new(path: impl Into<PathBuf>) -> Program {
+        Program { path: path.into(), arguments: Vec::new(), inherits_environment: false }
+    }
+
+    /// A command for the shell.
+    pub fn from_command(command: &str) -> Program {
+        let arguments = vec!["-c".to_owned(), command.to_owned()];
+        Program { path: "/bin/sh".into(), arguments, inherits_environment: true }
+    }
+}
+
 /// What Lambda knows of a function.
 #[derive(Clone, Debug)]
 pub struct FunctionConfig {
     /// The name that it is invoked by.
     pub name: String,
     /// The program that is its runtime.
-    pub program: PathBuf,
-    /// The program's arguments.
-    pub arguments: Vec<String>,
+    pub program: Program,
     /// Its environment variables, beside those that Lambda sets.
     pub variables: BTreeMap<String, String>,
     /// How long one invocation may take.
@@ -191,6 +213,9 @@ pub(crate) fn request_id() -> String {
 /// One process, and the Runtime API that it talks to.
 struct Environment {
     process: Child,
+    /// The process and its children.
+    #[cfg(unix)]
+    group: Option<rustix::process::Pid>,
     from_process: mpsc::Receiver<FromProcess>,
     runtime_api: AbortHandle,
     /// Where the next event goes; the process waits for it.
@@ -223,12 +248,19 @@ enum Ended {
 
 impl Environment {
     async fn start(config: &FunctionConfig, logs: &LogSink) -> Result<Environment, StartError> {
-        let cannot_run = |error| StartError::CannotRun(config.program.clone(), error);
+        let Program { path, arguments, inherits_environment } = &config.program;
+        let cannot_run = |error| StartError::CannotRun(path.clone(), error);
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(StartError::NoPort)?;
         let address = listener.local_addr().map_err(StartError::NoPort)?.to_string();
-        let mut process = Command::new(&config.program)
-            .args(&config.arguments)
-            .env_clear()
+        let mut command = Command::new(path);
+        if !inherits_environment {
+            command.env_clear();
+        }
+        // A group of its own, so that whatever the program starts ends with it.
+        #[cfg(unix)]
+        command.process_group(0);
+        let mut process = command
+            .args(arguments)
             .envs(lambda_variables(&config.name, &address))
             .envs(&config.variables)
             .stdin(Stdio::null())
@@ -243,7 +275,15 @@ impl Environment {
         let (to_us, from_process) = mpsc::channel(4);
         let routes = runtime_api(&config.name, to_us);
         let runtime_api = tokio::spawn(async move { axum::serve(listener, routes).await }).abort_handle();
-        let mut environment = Environment { process, from_process, runtime_api, wants_event: None, last_words };
+        let mut environment = Environment {
+            #[cfg(unix)]
+            group: process.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())),
+            process,
+            from_process,
+            runtime_api,
+            wants_event: None,
+            last_words,
+        };
 
         let name = config.name.clone();
         match timeout(INIT_TIMEOUT, environment.until_it_wants_an_event()).await {
@@ -309,6 +349,11 @@ impl Environment {
 impl Drop for Environment {
     fn drop(&mut self) {
         self.runtime_api.abort();
+        #[cfg(unix)]
+        if let Some(group) = self.group {
+            // There may be none any more.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
     }
 }
 

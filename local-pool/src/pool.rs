@@ -4,54 +4,116 @@
 //! outcome is then given to [`Pool::resume`], and so on until there is a reply. Time and chance are arguments, so that a
 //! test can live through ten minutes in a microsecond.
 
-use std::collections::{BTreeMap, HashMap};
+mod account;
+mod administration;
+mod sign_in;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use auth_challenge::challenge::UnixSeconds;
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
 use rand::Rng;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sha2::Sha256;
 
-use crate::api::{ApiError, Call, InitiateAuth, RespondToAuthChallenge};
+use crate::api::{ApiError, Call, Operation, Parameters};
+use crate::pool::account::NewUser;
+use crate::pool::sign_in::{SignIn, Waiting};
+use crate::sealed::SealingKey;
+use crate::settings::{ClientSettings, PoolSettings};
 use crate::tokens::TokenSigner;
-use crate::trigger::{self, DefineReply, Entry, Outcome, Trigger};
-use crate::users::{User, Users};
+use crate::trigger::{Envelope, Outcome, Trigger, TriggerVersion};
+use crate::users::{User, Users, short_id};
 
-/// What the pool is called, and what AWS lets people choose or leaves open.
+/// What the pool is called, and what AWS leaves open.
 #[derive(Clone, Debug)]
-pub struct PoolConfig {
+pub struct PoolOptions {
     /// The region in the pool's id and in events.
     pub region: String,
     /// The id of the pool.
     pub user_pool_id: String,
-    /// The id of its only app client, which has no secret and allows `CUSTOM_AUTH`.
-    pub client_id: String,
-    /// `AuthSessionValidity` of the app client, in seconds: the life of one `Session` text.
-    pub session_validity: u64,
-    /// `PreventUserExistenceErrors` of the app client: whether triggers are run for users who do not exist.
-    pub prevent_user_existence_errors: bool,
-    /// Whether PreAuthentication runs when a sign-in opens without SRP. Documented, and reported not to be so.
+    /// Whether PreAuthentication runs when a sign-in opens without a password. Documented, and reported not to be so.
     pub pre_authentication_in_custom_flow: bool,
+    /// What triggers find in `userAttributes` of somebody who does not exist.
+    pub unknown_user_attributes: UnknownUserAttributes,
+    /// Whether every challenge tells `USERNAME`, or only the first one, as was once observed.
+    pub username_in_later_challenges: bool,
+    /// Longest `Session` text that is taken back, in characters. The model says 2,048; 8,192 was observed.
+    pub max_session_length: usize,
 }
 
-/// Life of ID and access tokens in seconds, Cognito's default.
-const TOKEN_VALIDITY: u64 = 3_600;
+impl Default for PoolOptions {
+    fn default() -> PoolOptions {
+        PoolOptions {
+            region: "eu-west-1".to_owned(),
+            user_pool_id: "eu-west-1_LocalPool".to_owned(),
+            pre_authentication_in_custom_flow: false,
+            unknown_user_attributes: UnknownUserAttributes::Empty,
+            username_in_later_challenges: false,
+            max_session_length: 8_192,
+        }
+    }
+}
 
-/// For how long a spent or expired `Session` text is still known for what it was, in seconds.
-const SESSION_MEMORY: u64 = 3_600;
+/// What triggers find in `userAttributes` of somebody who does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownUserAttributes {
+    /// `{}`.
+    Empty,
+    /// `null`.
+    Null,
+    /// No such member.
+    Absent,
+}
 
 /// A user pool with one app client.
 pub struct Pool {
-    config: PoolConfig,
+    options: PoolOptions,
+    settings: PoolSettings,
+    client: ClientSettings,
     users: Users,
-    sessions: HashMap<String, Session>,
     tokens: TokenSigner,
+    /// Seals `Session` texts. New in every run: none outlives it.
+    session_key: SealingKey,
+    /// Seals refresh tokens.
+    refresh_key: SealingKey,
+    spent: SpentSessions,
+    /// `origin_jti` of the sign-ins whose tokens were revoked.
+    revoked: BTreeSet<String>,
+    outbox: Vec<Letter>,
+    /// Counts the changes of what [`Pool::to_state`] tells.
+    changes: u64,
+}
+
+/// A mail that the pool itself sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// The recipient.
+    pub to: String,
+    /// The subject.
+    pub subject: String,
+    /// The text.
+    pub text: String,
+}
+
+/// What outlives a run of the pool.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PoolState {
+    settings: Map<String, Value>,
+    client: Map<String, Value>,
+    users: Users,
+    revoked: BTreeSet<String>,
+    refresh_key: String,
+    signing_keys: [String; 2],
 }
 
 /// What has to happen next.
 pub enum Step {
     /// Invoke a trigger, and resume with what came of it.
-    Invoke(Invocation),
+    Invoke(Box<Invocation>),
     /// Answer the client.
     Reply(Result<Value, ApiError>),
 }
@@ -60,6 +122,8 @@ pub enum Step {
 pub struct Invocation {
     /// Which trigger.
     pub trigger: Trigger,
+    /// The ARN of its function.
+    pub function: String,
     /// The event for it.
     pub event: Value,
     /// What [`Pool::resume`] needs to go on.
@@ -68,48 +132,59 @@ pub struct Invocation {
 
 /// A call that waits for a trigger.
 pub struct Suspended {
-    sign_in: SignIn,
-    /// `ClientMetadata` of this call.
-    metadata: Option<BTreeMap<String, String>>,
-    awaiting: Awaiting,
     event: Value,
+    work: Work,
 }
 
-enum Awaiting {
-    PreAuthentication,
-    Define,
-    Create,
-    Verify { challenge_metadata: Option<String> },
+/// What a call is about.
+enum Work {
+    SignUp(NewUser),
+    SignIn(SignIn, Waiting),
 }
 
-/// A sign-in that is under way.
-#[derive(Clone)]
-struct SignIn {
-    user: User,
-    /// What the client called the user.
-    typed: String,
-    /// The history that Define and Create are given.
-    history: Vec<Entry>,
-}
+/// Texts by name, as clients send them.
+type Texts = BTreeMap<String, String>;
 
-/// What a `Session` text stands for.
-struct Session {
-    sign_in: SignIn,
-    private_challenge_parameters: BTreeMap<String, String>,
-    challenge_metadata: Option<String>,
-    expires_at: UnixSeconds,
-    spent: bool,
+/// What one trigger is invoked with.
+struct Request<'a> {
+    trigger: Trigger,
+    /// The end of `triggerSource`.
+    source: &'a str,
+    user_name: &'a str,
+    /// `request`.
+    body: Value,
+    /// `ClientMetadata` of the call, if AWS passes it on to this trigger.
+    metadata: Option<&'a Texts>,
 }
 
 impl Pool {
     /// A pool with these users, whose tokens are signed with those keys.
-    pub fn new(config: PoolConfig, users: Users, tokens: TokenSigner) -> Pool {
-        Pool { config, users, sessions: HashMap::new(), tokens }
+    pub fn new(
+        options: PoolOptions,
+        settings: PoolSettings,
+        client: ClientSettings,
+        users: Users,
+        tokens: TokenSigner,
+        [session_key, refresh_key]: [SealingKey; 2],
+    ) -> Pool {
+        Pool {
+            options,
+            settings,
+            client,
+            users,
+            tokens,
+            session_key,
+            refresh_key,
+            spent: SpentSessions::default(),
+            revoked: BTreeSet::new(),
+            outbox: Vec::new(),
+            changes: 0,
+        }
     }
 
     /// What the pool is called.
-    pub fn config(&self) -> &PoolConfig {
-        &self.config
+    pub fn options(&self) -> &PoolOptions {
+        &self.options
     }
 
     /// The public keys of its tokens.
@@ -117,183 +192,212 @@ impl Pool {
         self.tokens.jwks()
     }
 
+    /// Takes the mails that the pool wants to send.
+    pub fn take_letters(&mut self) -> Vec<Letter> {
+        std::mem::take(&mut self.outbox)
+    }
+
+    /// How often that which [`to_state`](Self::to_state) tells has changed.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// What outlives this run.
+    ///
+    /// # Errors
+    ///
+    /// When the signing keys cannot be had.
+    pub fn to_state(&self) -> Result<PoolState, ApiError> {
+        let signing_keys = self.tokens.to_pkcs8().map_err(|error| ApiError::internal(&error))?;
+        Ok(PoolState {
+            settings: self.settings.describe(),
+            client: self.client.describe(),
+            users: self.users.clone(),
+            revoked: self.revoked.clone(),
+            refresh_key: STANDARD.encode(self.refresh_key.octets()),
+            signing_keys: signing_keys.map(|key| STANDARD.encode(key)),
+        })
+    }
+
     /// Takes a call of a client.
-    pub fn handle(&mut self, call: Call, now: UnixSeconds) -> Step {
-        self.sessions.retain(|_, session| now.0 < session.expires_at.0.saturating_add(SESSION_MEMORY));
-        let begun = match call {
-            Call::InitiateAuth(call) => self.initiate_auth(call),
-            Call::RespondToAuthChallenge(call) => self.respond_to_auth_challenge(call, now),
-        };
-        begun.unwrap_or_else(|error| Step::Reply(Err(error)))
+    pub fn handle(&mut self, call: &Call, now: UnixSeconds, rng: &mut impl Rng) -> Step {
+        self.try_handle(call.operation, &call.parameters, now, rng).unwrap_or_else(|error| Step::Reply(Err(error)))
+    }
+
+    fn try_handle(
+        &mut self,
+        operation: Operation,
+        parameters: &Parameters,
+        now: UnixSeconds,
+        rng: &mut impl Rng,
+    ) -> Result<Step, ApiError> {
+        if operation.is_signed() {
+            self.check_pool(parameters)?;
+        }
+        match operation {
+            Operation::InitiateAuth => self.initiate_auth(parameters, now, rng),
+            Operation::AdminInitiateAuth => self.admin_initiate_auth(parameters, now, rng),
+            Operation::RespondToAuthChallenge | Operation::AdminRespondToAuthChallenge => {
+                self.respond_to_auth_challenge(parameters, now, rng)
+            }
+            Operation::SignUp => self.sign_up(parameters, rng),
+            Operation::AdminCreateUser => self.admin_create_user(parameters, rng),
+            Operation::ConfirmSignUp => self.confirm_sign_up(parameters).map(replied),
+            Operation::GetUser => self.get_user(parameters, now).map(replied),
+            Operation::GlobalSignOut => self.global_sign_out(parameters, now, rng).map(replied),
+            Operation::RevokeToken => self.revoke_token(parameters).map(replied),
+            Operation::AdminGetUser => self.admin_get_user(parameters).map(replied),
+            Operation::AdminSetUserPassword => self.admin_set_user_password(parameters, rng).map(replied),
+            Operation::AdminUpdateUserAttributes => self.admin_update_user_attributes(parameters).map(replied),
+            Operation::AdminDisableUser => self.admin_enable_user(parameters, false).map(replied),
+            Operation::AdminEnableUser => self.admin_enable_user(parameters, true).map(replied),
+            Operation::AdminDeleteUser => self.admin_delete_user(parameters).map(replied),
+            Operation::DescribeUserPool => Ok(replied(self.describe_user_pool())),
+            Operation::UpdateUserPool => self.update_user_pool(parameters).map(replied),
+            Operation::DescribeUserPoolClient => self.describe_user_pool_client(parameters).map(replied),
+            Operation::UpdateUserPoolClient => self.update_user_pool_client(parameters).map(replied),
+        }
     }
 
     /// Goes on with a call once a trigger has been invoked.
     pub fn resume(&mut self, suspended: Suspended, outcome: Outcome, now: UnixSeconds, rng: &mut impl Rng) -> Step {
-        self.try_resume(suspended, outcome, now, rng).unwrap_or_else(|error| Step::Reply(Err(error)))
-    }
-
-    fn initiate_auth(&mut self, call: InitiateAuth) -> Result<Step, ApiError> {
-        self.check_client(&call.client_id)?;
-        if call.auth_flow != "CUSTOM_AUTH" {
-            return Err(ApiError::not_emulated(&format!("AuthFlow {}", call.auth_flow)));
-        }
-        let typed = call.auth_parameters.get("USERNAME").ok_or_else(|| ApiError::missing_parameter("USERNAME"))?;
-        let user = match self.users.find(typed) {
-            Some(user) => user.clone(),
-            None if self.config.prevent_user_existence_errors => User::missing(&self.config.user_pool_id, typed),
-            None => return Err(ApiError::new("UserNotFoundException", "User does not exist.")),
+        let Suspended { event, work } = suspended;
+        let resumed = match work {
+            Work::SignUp(new_user) => self.resume_sign_up(new_user, &event, outcome),
+            Work::SignIn(sign_in, waiting) => self.resume_sign_in(sign_in, waiting, &event, outcome, now, rng),
         };
-        if !user.enabled {
-            return Err(ApiError::not_authorized("User is disabled."));
-        }
-        let opens_with_srp = call.auth_parameters.contains_key("SRP_A");
-        let history = if opens_with_srp { vec![Entry::new("SRP_A", true, None)] } else { Vec::new() };
-        let sign_in = SignIn { user, typed: typed.clone(), history };
-        if opens_with_srp || self.config.pre_authentication_in_custom_flow {
-            let request = json!({ "validationData": call.client_metadata });
-            return Ok(self.invoke(Trigger::PreAuthentication, request, sign_in, None, Awaiting::PreAuthentication));
-        }
-        // ClientMetadata of InitiateAuth goes to PreAuthentication alone.
-        Ok(self.define(sign_in, None))
+        resumed.unwrap_or_else(|error| Step::Reply(Err(error)))
     }
 
-    fn respond_to_auth_challenge(&mut self, call: RespondToAuthChallenge, now: UnixSeconds) -> Result<Step, ApiError> {
-        self.check_client(&call.client_id)?;
-        if call.challenge_name != "CUSTOM_CHALLENGE" {
-            return Err(ApiError::not_emulated(&format!("ChallengeName {}", call.challenge_name)));
+    /// The step that invokes a trigger; `None` if no function is attached to it.
+    fn invoke(&self, request: Request<'_>, work: impl FnOnce() -> Work) -> Option<Step> {
+        let (function, version) = self.settings.function(request.trigger)?;
+        let mut body = request.body;
+        if let Some(metadata) = request.metadata {
+            body["clientMetadata"] = json!(metadata);
         }
-        let response = |name| call.challenge_responses.get(name).ok_or_else(|| ApiError::missing_parameter(name));
-        let username = response("USERNAME")?;
-        let answer = response("ANSWER")?;
-        let session = call.session.as_ref().ok_or_else(|| ApiError::missing_parameter("Session"))?;
-
-        let invalid = |why: &str| ApiError::not_authorized(&format!("Invalid session for the user{why}."));
-        let session = self.sessions.get_mut(session).ok_or_else(|| invalid(""))?;
-        let SignIn { user, typed, .. } = &session.sign_in;
-        if ![user.username.as_str(), typed.as_str()].contains(&username.as_str()) && !user.has_alias(username) {
-            return Err(invalid(""));
-        }
-        if session.spent {
-            return Err(invalid(", session can only be used once"));
-        }
-        // Spent before any trigger runs: however this call ends, the text does not serve again.
-        session.spent = true;
-        if now >= session.expires_at {
-            return Err(invalid(", session is expired"));
-        }
-        let request = json!({
-            "privateChallengeParameters": session.private_challenge_parameters,
-            "challengeAnswer": answer,
-        });
-        let sign_in = session.sign_in.clone();
-        let awaiting = Awaiting::Verify { challenge_metadata: session.challenge_metadata.take() };
-        Ok(self.invoke(Trigger::VerifyAuthChallengeResponse, request, sign_in, call.client_metadata, awaiting))
-    }
-
-    fn try_resume(
-        &mut self,
-        suspended: Suspended,
-        outcome: Outcome,
-        now: UnixSeconds,
-        rng: &mut impl Rng,
-    ) -> Result<Step, ApiError> {
-        let Suspended { mut sign_in, metadata, awaiting, event } = suspended;
-        match awaiting {
-            Awaiting::PreAuthentication => {
-                trigger::read_pre_authentication(&event, outcome)?;
-                Ok(self.define(sign_in, metadata))
-            }
-            Awaiting::Define => match trigger::read_define(&event, outcome)? {
-                DefineReply::IssueTokens if sign_in.user.exists => {
-                    Ok(Step::Reply(self.authentication_result(&sign_in.user, now, rng)))
-                }
-                DefineReply::IssueTokens | DefineReply::FailAuthentication => Err(ApiError::wrong_credentials()),
-                DefineReply::Challenge(name) if name == "CUSTOM_CHALLENGE" => {
-                    let request = json!({ "challengeName": name, "session": sign_in.history });
-                    Ok(self.invoke(Trigger::CreateAuthChallenge, request, sign_in, metadata, Awaiting::Create))
-                }
-                DefineReply::Challenge(name) => Err(ApiError::not_emulated(&format!("challenge {name}"))),
-            },
-            Awaiting::Create => {
-                let created = trigger::read_create(&event, outcome)?;
-                let mut parameters = created.public_challenge_parameters;
-                let is_first = sign_in.history.iter().all(|entry| entry.challenge_name != "CUSTOM_CHALLENGE");
-                if is_first {
-                    parameters.insert("USERNAME".to_owned(), sign_in.user.username.clone());
-                }
-                let session = Session {
-                    sign_in,
-                    private_challenge_parameters: created.private_challenge_parameters,
-                    challenge_metadata: created.challenge_metadata,
-                    expires_at: UnixSeconds(now.0.saturating_add(self.config.session_validity)),
-                    spent: false,
-                };
-                let text = session_text(rng);
-                self.sessions.insert(text.clone(), session);
-                Ok(Step::Reply(Ok(json!({
-                    "ChallengeName": "CUSTOM_CHALLENGE",
-                    "ChallengeParameters": parameters,
-                    "Session": text,
-                }))))
-            }
-            Awaiting::Verify { challenge_metadata } => {
-                let correct = trigger::read_verify(&event, outcome)?;
-                sign_in.history.push(Entry::new("CUSTOM_CHALLENGE", correct, challenge_metadata));
-                Ok(self.define(sign_in, metadata))
-            }
-        }
-    }
-
-    fn define(&self, sign_in: SignIn, metadata: Option<BTreeMap<String, String>>) -> Step {
-        let request = json!({ "session": sign_in.history });
-        self.invoke(Trigger::DefineAuthChallenge, request, sign_in, metadata, Awaiting::Define)
-    }
-
-    fn invoke(
-        &self,
-        trigger: Trigger,
-        request: Value,
-        sign_in: SignIn,
-        metadata: Option<BTreeMap<String, String>>,
-        awaiting: Awaiting,
-    ) -> Step {
-        let event = trigger::event(&self.config, trigger, &sign_in.user, request, metadata.as_ref());
-        Step::Invoke(Invocation {
-            trigger,
+        let envelope = Envelope {
+            region: &self.options.region,
+            user_pool_id: &self.options.user_pool_id,
+            client_id: self.client.client_id(),
+            user_name: request.user_name,
+        };
+        let event = envelope.event(request.trigger, version, request.source, body);
+        Some(Step::Invoke(Box::new(Invocation {
+            trigger: request.trigger,
+            function: function.to_owned(),
             event: event.clone(),
-            then: Suspended { sign_in, metadata, awaiting, event },
-        })
+            then: Suspended { event, work: work() },
+        })))
     }
 
-    fn authentication_result(&self, user: &User, now: UnixSeconds, rng: &mut impl Rng) -> Result<Value, ApiError> {
-        let tokens = self
-            .tokens
-            .sign(&self.config, user, now, TOKEN_VALIDITY, rng)
-            .map_err(|error| ApiError::new("InternalErrorException", &error.to_string()))?;
-        Ok(json!({
-            "AuthenticationResult": {
-                "AccessToken": tokens.access,
-                "ExpiresIn": TOKEN_VALIDITY,
-                "IdToken": tokens.id,
-                "RefreshToken": tokens.refresh,
-                "TokenType": "Bearer",
-            },
-            "ChallengeParameters": {},
-        }))
+    fn version(&self, trigger: Trigger) -> Option<TriggerVersion> {
+        self.settings.function(trigger).map(|(_, version)| version)
     }
 
-    fn check_client(&self, client_id: &str) -> Result<(), ApiError> {
-        if client_id == self.config.client_id {
+    /// `userAttributes` of an event.
+    fn event_attributes(&self, user: &User) -> Option<Value> {
+        if user.exists {
+            return Some(json!(user.event_attributes()));
+        }
+        match self.options.unknown_user_attributes {
+            UnknownUserAttributes::Empty => Some(json!({})),
+            UnknownUserAttributes::Null => Some(Value::Null),
+            UnknownUserAttributes::Absent => None,
+        }
+    }
+
+    fn check_pool(&self, parameters: &Parameters) -> Result<(), ApiError> {
+        let id = parameters.required("UserPoolId")?;
+        if id == self.options.user_pool_id {
             return Ok(());
         }
-        let message = format!("User pool client {client_id} does not exist.");
+        let message = format!("User pool {id:.55} does not exist.");
         Err(ApiError::new("ResourceNotFoundException", &message))
+    }
+
+    fn check_client(&self, parameters: &Parameters) -> Result<(), ApiError> {
+        let id = parameters.client_id()?;
+        if id == self.client.client_id() {
+            return Ok(());
+        }
+        let message = format!("User pool client {id} does not exist.");
+        Err(ApiError::new("ResourceNotFoundException", &message))
+    }
+
+    /// Checks `SECRET_HASH`: a MAC, with the client's secret as key, of the user's name as the client sent it and the client id.
+    fn check_secret_hash(&self, hash: Option<&str>, username: &str) -> Result<(), ApiError> {
+        let Some(secret) = self.client.secret() else { return Ok(()) };
+        let client = self.client.client_id();
+        let hash = hash.ok_or_else(|| {
+            let message = format!("Client {client} is configured with secret but SECRET_HASH was not received");
+            ApiError::not_authorized(&message)
+        })?;
+        let is_right = STANDARD.decode(hash).is_ok_and(|hash| {
+            Hmac::<Sha256>::new_from_slice(secret.as_bytes()).is_ok_and(|mut mac| {
+                mac.update(username.as_bytes());
+                mac.update(client.as_bytes());
+                mac.verify_slice(&hash).is_ok()
+            })
+        });
+        if is_right {
+            return Ok(());
+        }
+        Err(ApiError::not_authorized(&format!("Unable to verify secret hash for client {client}")))
+    }
+
+    fn check_password(&self, password: &str) -> Result<(), ApiError> {
+        let Some(complaint) = self.settings.complaint_about(password) else { return Ok(()) };
+        let message = format!("Password did not conform with policy: {complaint}");
+        Err(ApiError::new("InvalidPasswordException", &message))
+    }
+
+    fn changed(&mut self) {
+        self.changes += 1;
+    }
+
+    /// The part of the pool's id that passwords are hashed with.
+    fn short_id(&self) -> &str {
+        short_id(&self.options.user_pool_id)
     }
 }
 
-/// A new `Session` text. Cognito's begins with these letters and says nothing to its bearer.
-fn session_text(rng: &mut impl Rng) -> String {
-    let mut octets = [0; 96];
-    rng.fill_bytes(&mut octets);
-    format!("AYABe{}", URL_SAFE_NO_PAD.encode(octets))
+impl PoolState {
+    /// The pool that this is the state of. Its settings, users and keys win over those that `pool` began with.
+    ///
+    /// # Errors
+    ///
+    /// When the keys are none.
+    pub fn restore(self, mut pool: Pool, issuer: String) -> Result<Pool, String> {
+        let decode = |text: &str| STANDARD.decode(text).map_err(|error| error.to_string());
+        let refresh_key: [u8; 32] =
+            decode(&self.refresh_key)?.try_into().map_err(|_| "the refresh key is not 32 octets".to_owned())?;
+        let [id, access] = &self.signing_keys;
+        pool.tokens =
+            TokenSigner::from_pkcs8(issuer, [&decode(id)?, &decode(access)?]).map_err(|error| error.to_string())?;
+        pool.refresh_key = SealingKey::from_octets(refresh_key).map_err(|error| error.to_string())?;
+        pool.settings.update(&self.settings).map_err(|error| error.message)?;
+        pool.client.update(&self.client).map_err(|error| error.message)?;
+        pool.users = self.users;
+        pool.revoked = self.revoked;
+        Ok(pool)
+    }
+}
+
+fn replied(reply: Value) -> Step {
+    Step::Reply(Ok(reply))
+}
+
+/// The `Session` texts that have served, until they would have expired: when that is, and their ids.
+#[derive(Default)]
+struct SpentSessions(BTreeSet<(UnixSeconds, u64)>);
+
+impl SpentSessions {
+    /// Spends a text that lives until `end`. `false` if it was spent before.
+    fn spend(&mut self, id: u64, end: UnixSeconds, now: UnixSeconds) -> bool {
+        while self.0.first().is_some_and(|(end, _)| *end <= now) {
+            self.0.pop_first();
+        }
+        self.0.insert((end, id))
+    }
 }

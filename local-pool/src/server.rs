@@ -7,10 +7,11 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
@@ -20,42 +21,93 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
-use tokio::time::timeout;
 use tower_http::cors::CorsLayer;
 
-use crate::api::{ApiError, Call};
-use crate::lambda::{Function, FunctionConfig, Invoked, LogSink, MAX_PAYLOAD, StartError, request_id};
-use crate::pool::{Pool, PoolConfig, Step};
+use crate::api::{ApiError, Call, not_readable};
+use crate::invocation::{InvocationOptions, Invoker, LambdaEndpoint, Observer};
+use crate::lambda::{Function, FunctionConfig, Invoked, LogSink, MAX_PAYLOAD, Program, StartError, request_id};
+use crate::pool::{Invocation, Pool, PoolOptions, Step};
+use crate::record::Recorder;
+use crate::sealed::{SealingError, SealingKey};
 use crate::ses::{Mail, Mailbox};
+use crate::settings::{ClientSettings, PoolSettings};
+use crate::state::StateFile;
 use crate::tokens::{KeyError, TokenSigner};
-use crate::trigger::{Outcome, Trigger};
+use crate::trigger::Trigger;
 use crate::users::Users;
 
-/// How long Cognito waits for a trigger.
-const TRIGGER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often Cognito calls a trigger that does not answer in time.
-const TRIGGER_TRIES: u32 = 3;
+/// The id of the pool's app client.
+const CLIENT_ID: &str = "1localpoolclient2345678901";
+/// Largest call of the user pool API, in bytes. AWS does not tell its own limit.
+const MAX_CALL: usize = 1024 * 1024;
 
 /// What to run.
 pub struct Options {
     /// Where to listen; see [`bind`].
     pub listener: TcpListener,
+    /// What the pool is called, and what AWS leaves open.
+    pub pool: PoolOptions,
+    /// Settings of the pool, as `UpdateUserPool` takes them. Triggers are attached beside these.
+    pub pool_settings: Map<String, Value>,
+    /// Settings of the app client, as `UpdateUserPoolClient` takes them.
+    pub client_settings: Map<String, Value>,
+    /// The app client's secret, if it has one.
+    pub client_secret: Option<String>,
     /// Who there is.
     pub users: Users,
-    /// The program of each function, by name.
-    pub programs: BTreeMap<&'static str, PathBuf>,
-    /// Variables for the functions, beside the ones that Lambda and the pool set.
+    /// The name of each trigger's function. The others are not attached.
+    pub triggers: BTreeMap<Trigger, String>,
+    /// The program of each function that runs on this machine, by name.
+    pub programs: BTreeMap<String, Program>,
+    /// Where the other functions are.
+    pub lambda_endpoint: Option<LambdaEndpoint>,
+    /// Variables for the functions on this machine, beside the ones that Lambda and the pool set.
     pub variables: BTreeMap<String, String>,
+    /// How patiently functions are invoked.
+    pub invocation: InvocationOptions,
+    /// Where to write the events down.
+    pub record: Option<PathBuf>,
+    /// The file that the pool is kept in.
+    pub state: Option<PathBuf>,
     /// Where the functions' lines go.
     pub logs: LogSink,
-    /// Told of each invocation of a trigger: the event, and what came of it.
+    /// Told of each invocation of a trigger.
     pub observer: Option<Observer>,
 }
 
-/// Told of each invocation of a trigger.
-pub type Observer = Arc<dyn Fn(Trigger, &Value, &Outcome) + Send + Sync>;
+impl Options {
+    /// A pool in which everybody who has an address of their own may sign in with a code, and in no other way. No function is
+    /// attached, and nothing is kept.
+    pub fn new(listener: TcpListener, logs: LogSink) -> Options {
+        let object = |value: Value| value.as_object().cloned().unwrap_or_default();
+        Options {
+            listener,
+            pool: PoolOptions::default(),
+            pool_settings: object(json!({
+                "AutoVerifiedAttributes": ["email"],
+                "UserAttributeUpdateSettings": {"AttributesRequireVerificationBeforeUpdate": ["email"]},
+            })),
+            client_settings: object(json!({
+                "AuthSessionValidity": 15,
+                "ExplicitAuthFlows": ["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
+                "PreventUserExistenceErrors": "ENABLED",
+            })),
+            client_secret: None,
+            users: Users::default(),
+            triggers: BTreeMap::new(),
+            programs: BTreeMap::new(),
+            lambda_endpoint: None,
+            variables: BTreeMap::new(),
+            invocation: InvocationOptions::default(),
+            record: None,
+            state: None,
+            logs,
+            observer: None,
+        }
+    }
+}
 
 /// Why the pool cannot start.
 #[derive(Debug)]
@@ -66,8 +118,18 @@ pub enum ServerError {
     Port(u16, io::Error),
     /// A function does not start.
     Function(StartError),
+    /// A trigger has a function of this name, and there is none.
+    NoFunction(Trigger, String),
     /// There are no keys to sign with.
     Key(KeyError),
+    /// There are no keys to seal with.
+    Seal(SealingError),
+    /// The pool cannot have these settings.
+    Settings(String),
+    /// The state file cannot be used.
+    State(PathBuf, String),
+    /// There is no folder for fixtures.
+    Record(PathBuf, io::Error),
 }
 
 impl fmt::Display for ServerError {
@@ -81,7 +143,18 @@ impl fmt::Display for ServerError {
             }
             ServerError::Port(port, error) => write!(f, "cannot listen on 127.0.0.1:{port}: {error}"),
             ServerError::Function(error) => error.fmt(f),
+            ServerError::NoFunction(trigger, name) => {
+                write!(
+                    f,
+                    "{} has the function {name}, which does not run here, and there is no Lambda endpoint",
+                    trigger.name()
+                )
+            }
             ServerError::Key(error) => error.fmt(f),
+            ServerError::Seal(error) => error.fmt(f),
+            ServerError::Settings(why) => write!(f, "the pool cannot be set up: {why}"),
+            ServerError::State(path, why) => write!(f, "the state file {}: {why}", path.display()),
+            ServerError::Record(path, error) => write!(f, "cannot record into {}: {error}", path.display()),
         }
     }
 }
@@ -93,6 +166,7 @@ pub struct Server {
     listener: TcpListener,
     router: Router,
     addresses: Addresses,
+    functions: Vec<String>,
 }
 
 /// Where everything is.
@@ -142,9 +216,10 @@ struct App {
     addresses: Addresses,
     pool: Mutex<Pool>,
     mailbox: Mutex<Mailbox>,
-    functions: BTreeMap<String, Arc<Function>>,
+    invoker: Invoker,
+    recorder: Option<Recorder>,
+    state: Option<StateFile>,
     logs: LogSink,
-    observer: Option<Observer>,
 }
 
 /// Takes a port on 127.0.0.1, a free one for 0.
@@ -165,55 +240,90 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When a function does not start.
+    /// When a function does not start, or the pool cannot be set up.
     pub async fn start(options: Options) -> Result<Server, ServerError> {
-        let listener = options.listener;
+        let Options { listener, triggers, programs, logs, .. } = options;
         let address = listener.local_addr().map_err(|error| ServerError::Port(0, error))?;
-        let endpoint = format!("http://{address}");
         let addresses = Addresses {
-            endpoint,
-            region: "eu-west-1".to_owned(),
-            user_pool_id: "eu-west-1_LocalPool".to_owned(),
-            client_id: "1localpoolclient2345678901".to_owned(),
+            endpoint: format!("http://{address}"),
+            region: options.pool.region.clone(),
+            user_pool_id: options.pool.user_pool_id.clone(),
+            client_id: CLIENT_ID.to_owned(),
         };
+        let refused = |error: ApiError| ServerError::Settings(error.message);
+        let mut settings = PoolSettings::new(&addresses.region, &addresses.user_pool_id);
+        let mut pool_settings = options.pool_settings;
+        for (trigger, function) in triggers {
+            if options.lambda_endpoint.is_none() && !programs.contains_key(&function) {
+                return Err(ServerError::NoFunction(trigger, function));
+            }
+            let arn = format!("arn:aws:lambda:{}:000000000000:function:{function}", addresses.region);
+            attach(&mut pool_settings, trigger, arn);
+        }
+        settings.update(&pool_settings).map_err(refused)?;
+        let mut client =
+            ClientSettings::new(&addresses.user_pool_id, &addresses.client_id, options.client_secret.as_deref());
+        client.update(&options.client_settings).map_err(refused)?;
+        let key = || SealingKey::random(&mut UnwrapErr(SysRng)).map_err(ServerError::Seal);
+        let tokens = TokenSigner::generate(addresses.issuer()).map_err(ServerError::Key)?;
+        let mut pool = Pool::new(options.pool, settings, client, options.users, tokens, [key()?, key()?]);
+        let state = options.state.map(StateFile::new);
+        if let Some(state) = &state {
+            let unusable = |why| ServerError::State(state.path().to_owned(), why);
+            if let Some(kept) = state.load().map_err(unusable)? {
+                pool = kept.restore(pool, addresses.issuer()).map_err(unusable)?;
+            }
+        }
+        let recorder = options
+            .record
+            .map(|folder| Recorder::new(&folder).map_err(|error| ServerError::Record(folder, error)))
+            .transpose()?;
 
         let mut functions = BTreeMap::new();
-        for (name, program) in &options.programs {
+        for (name, program) in programs {
             let config = FunctionConfig {
-                name: (*name).to_owned(),
-                program: program.clone(),
-                arguments: Vec::new(),
+                name: name.clone(),
+                program,
                 variables: function_variables(&addresses, &options.variables),
-                timeout: TRIGGER_TIMEOUT,
+                timeout: options.invocation.timeout,
                 max_environments: 8,
             };
-            let function = Function::start(config, Arc::clone(&options.logs)).await.map_err(ServerError::Function)?;
-            functions.insert((*name).to_owned(), function);
+            let function = Function::start(config, Arc::clone(&logs)).await.map_err(ServerError::Function)?;
+            functions.insert(name, function);
         }
-
-        let config = PoolConfig {
-            region: addresses.region.clone(),
-            user_pool_id: addresses.user_pool_id.clone(),
-            client_id: addresses.client_id.clone(),
-            session_validity: 15 * 60,
-            prevent_user_existence_errors: true,
-            pre_authentication_in_custom_flow: false,
+        let names = functions.keys().cloned().collect();
+        let invoker = Invoker {
+            functions,
+            endpoint: options.lambda_endpoint,
+            options: options.invocation,
+            logs: Arc::clone(&logs),
+            observer: options.observer,
         };
-        let tokens = TokenSigner::generate(addresses.issuer()).map_err(ServerError::Key)?;
         let app = Arc::new(App {
             addresses: addresses.clone(),
-            pool: Mutex::new(Pool::new(config, options.users, tokens)),
+            pool: Mutex::new(pool),
             mailbox: Mutex::default(),
-            functions,
-            logs: options.logs,
-            observer: options.observer,
+            invoker,
+            recorder,
+            state,
+            logs,
         });
-        Ok(Server { listener, router: router(app), addresses })
+        // A file that cannot be written is better known now than after the first sign-up.
+        app.save().map_err(|why| {
+            let path = app.state.as_ref().map(|state| state.path().to_owned()).unwrap_or_default();
+            ServerError::State(path, why)
+        })?;
+        Ok(Server { listener, router: router(app), addresses, functions: names })
     }
 
     /// Where everything is.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// The names of the functions that run on this machine.
+    pub fn functions(&self) -> &[String] {
+        &self.functions
     }
 
     /// Serves until `stop` is ready. The functions end with it.
@@ -228,6 +338,16 @@ impl Server {
             () = stop => Ok(()),
         }
     }
+}
+
+/// Attaches a function to a trigger in the pool's settings.
+fn attach(settings: &mut Map<String, Value>, trigger: Trigger, arn: String) {
+    let triggers = settings.entry("LambdaConfig").or_insert_with(|| json!({}));
+    // The version of the events may be set already.
+    if trigger == Trigger::PreTokenGeneration && triggers["PreTokenGenerationConfig"].is_object() {
+        triggers["PreTokenGenerationConfig"]["LambdaArn"] = arn.clone().into();
+    }
+    triggers[trigger.name()] = arn.into();
 }
 
 /// What the functions need in order to talk to us instead of AWS.
@@ -254,6 +374,7 @@ fn router(app: Arc<App>) -> Router {
     let pool_id = &app.addresses.user_pool_id;
     let public = Router::new()
         .route("/", post(user_pool_api).get(async || Html(include_str!("page.html"))))
+        .layer(DefaultBodyLimit::max(MAX_CALL))
         .route(&format!("/{pool_id}/.well-known/jwks.json"), get(jwks))
         .route(&format!("/{pool_id}/.well-known/openid-configuration"), get(openid_configuration))
         .layer(cors);
@@ -262,8 +383,9 @@ fn router(app: Arc<App>) -> Router {
         .route("/local-pool.json", get(local_pool))
         .route("/v2/email/outbound-emails", post(send_email))
         .route("/2015-03-31/functions/{name}/invocations", post(invoke))
+        .layer(DefaultBodyLimit::max(MAX_PAYLOAD))
         .layer(from_fn(refuse_other_origins));
-    public.merge(private).layer(from_fn(refuse_other_hosts)).layer(DefaultBodyLimit::max(MAX_PAYLOAD)).with_state(app)
+    public.merge(private).layer(from_fn(refuse_other_hosts)).with_state(app)
 }
 
 /// Refuses requests for a name that is not this machine's own: a page of a stranger's can have its name point here, and
@@ -291,10 +413,16 @@ async fn refuse_other_origins(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-async fn user_pool_api(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn user_pool_api(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
-    let reply = match Call::read(target, &body) {
-        Ok(call) => app.answer(call).await,
+    let has_signature = headers.contains_key("authorization");
+    let reply = match body.map_err(|error| unreadable(&error)).and_then(|body| Call::read(target, &body, has_signature))
+    {
+        Ok(call) => app.answer(&call).await,
         Err(error) => Err(error),
     };
     let mut headers = HeaderMap::new();
@@ -313,6 +441,7 @@ async fn user_pool_api(State(app): State<Arc<App>>, headers: HeaderMap, body: By
             add("x-amzn-errormessage", &error.message);
             let status = match error.kind {
                 "InternalErrorException" => StatusCode::INTERNAL_SERVER_ERROR,
+                "RequestEntityTooLargeException" => StatusCode::PAYLOAD_TOO_LARGE,
                 _ => StatusCode::BAD_REQUEST,
             };
             (status, headers, error.body().to_string()).into_response()
@@ -320,46 +449,52 @@ async fn user_pool_api(State(app): State<Arc<App>>, headers: HeaderMap, body: By
     }
 }
 
+/// The error for a body that was not read to its end.
+fn unreadable(error: &BytesRejection) -> ApiError {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let message = format!("Request must be smaller than {MAX_CALL} bytes.");
+        return ApiError::new("RequestEntityTooLargeException", &message);
+    }
+    not_readable()
+}
+
 impl App {
     /// Drives the pool's state machine: invokes the triggers that it asks for until it has a reply.
-    async fn answer(&self, call: Call) -> Result<Value, ApiError> {
+    async fn answer(&self, call: &Call) -> Result<Value, ApiError> {
         let now = || SystemTime::now().into();
-        let mut step = self.pool.lock().handle(call, now());
-        loop {
-            match step {
-                Step::Reply(reply) => return reply,
+        let rng = &mut UnwrapErr(SysRng);
+        let mut step = self.pool.lock().handle(call, now(), rng);
+        let reply = loop {
+            step = match step {
+                Step::Reply(reply) => break reply,
                 Step::Invoke(invocation) => {
-                    let outcome = self.invoke_trigger(invocation.trigger, &invocation.event).await;
-                    if let Some(observer) = &self.observer {
-                        observer(invocation.trigger, &invocation.event, &outcome);
-                    }
-                    step = self.pool.lock().resume(invocation.then, outcome, now(), &mut UnwrapErr(SysRng));
+                    let Invocation { trigger, function, event, then } = *invocation;
+                    self.record(trigger, &event);
+                    let outcome = self.invoker.invoke_trigger(trigger, &function, &event).await;
+                    self.pool.lock().resume(then, outcome, now(), rng)
                 }
-            }
+            };
+        };
+        for letter in self.pool.lock().take_letters() {
+            self.mailbox.lock().put(letter, Timestamp::now());
+        }
+        self.save().map_err(|error| {
+            (self.logs)("local-pool", &format!("cannot write the state file: {error}"));
+            ApiError::internal(&"the state file cannot be written")
+        })?;
+        reply
+    }
+
+    fn record(&self, trigger: Trigger, event: &Value) {
+        if let Some(recorder) = &self.recorder
+            && let Err(error) = recorder.record(trigger, event)
+        {
+            (self.logs)("local-pool", &format!("cannot record an event: {error}"));
         }
     }
 
-    /// Invokes a trigger as Cognito does: it waits 5 s, and then calls it again with the same event.
-    async fn invoke_trigger(&self, trigger: Trigger, event: &Value) -> Outcome {
-        let Some(function) = self.functions.get(trigger.function()) else {
-            return Outcome::Unreachable("ResourceNotFoundException".to_owned());
-        };
-        let event = Bytes::from(event.to_string());
-        for attempt in 1..=TRIGGER_TRIES {
-            match timeout(TRIGGER_TIMEOUT, function.invoke(event.clone())).await {
-                Ok(Invoked::Returned(reply)) => return Outcome::Returned(reply.into()),
-                Ok(Invoked::Failed(error)) => {
-                    let error: Value = serde_json::from_slice(&error).unwrap_or_default();
-                    return Outcome::Failed(error["errorMessage"].as_str().unwrap_or("Unknown error").to_owned());
-                }
-                Err(_) => {
-                    let line =
-                        format!("no answer within {} s, try {attempt} of {TRIGGER_TRIES}", TRIGGER_TIMEOUT.as_secs());
-                    (self.logs)(function.name(), &line);
-                }
-            }
-        }
-        Outcome::TimedOut
+    fn save(&self) -> Result<(), String> {
+        self.state.as_ref().map_or(Ok(()), |state| state.save(&self.pool))
     }
 }
 
@@ -400,7 +535,7 @@ async fn send_email(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
 
 /// Lambda's Invoke operation, synchronous.
 async fn invoke(State(app): State<Arc<App>>, Path(name): Path<String>, event: Bytes) -> Response {
-    let Some(function) = app.functions.get(&name) else {
+    let Some(function) = app.invoker.functions.get(&name) else {
         let error = json!({"Type": "User", "Message": format!("Function not found: {name:.64}")});
         return (StatusCode::NOT_FOUND, [("x-amzn-errortype", "ResourceNotFoundException")], Json(error))
             .into_response();

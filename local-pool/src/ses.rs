@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::pool::Letter;
+
 /// How many mails are kept; the oldest goes when there are more.
 const KEPT: usize = 1_000;
 
@@ -113,16 +115,27 @@ impl Mailbox {
         let simple = request.content.simple.ok_or_else(|| bad("The local pool takes simple content only."))?;
         let from = request.from_email_address.ok_or_else(|| bad("There is no sender."))?;
         let data = |part: Option<Part>| part.map(|part| part.data).unwrap_or_default();
-        self.0.truncate(KEPT - 1);
-        self.0.push_front(Mail {
+        let (text, html) = (data(simple.body.text), data(simple.body.html));
+        self.keep(Mail { to, from, subject: simple.subject.data, text, html, at });
+        self.0.front().ok_or_else(|| bad("There is no mail."))
+    }
+
+    /// Takes a mail of the pool itself, which has its sender from AWS.
+    pub(crate) fn put(&mut self, letter: Letter, at: Timestamp) {
+        let Letter { to, subject, text } = letter;
+        self.keep(Mail {
             to,
-            from,
-            subject: simple.subject.data,
-            text: data(simple.body.text),
-            html: data(simple.body.html),
+            from: "no-reply@verificationemail.com".to_owned(),
+            subject,
+            text,
+            html: String::new(),
             at,
         });
-        self.0.front().ok_or_else(|| bad("There is no mail."))
+    }
+
+    fn keep(&mut self, mail: Mail) {
+        self.0.truncate(KEPT - 1);
+        self.0.push_front(mail);
     }
 
     /// The mails, newest first.

@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use auth_challenge::challenge::UnixSeconds;
+use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::Rng;
@@ -14,7 +15,8 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Builder;
 
-use crate::pool::PoolConfig;
+use crate::settings::{ClientSettings, TokenKind};
+use crate::trigger::{ClaimChanges, TokenChanges};
 use crate::users::User;
 
 /// Signs tokens. Cognito signs ID and access tokens with different keys, so that nobody gets away with knowing one.
@@ -25,12 +27,48 @@ pub struct TokenSigner {
     access: Arc<SigningKey>,
 }
 
-/// The tokens of one sign-in.
-pub(crate) struct Tokens {
-    pub(crate) id: String,
-    pub(crate) access: String,
-    pub(crate) refresh: String,
+/// Which sign-in tokens come from. Refreshed tokens share it with those that they replace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// `origin_jti`.
+    pub(crate) jti: String,
+    /// `auth_time`.
+    pub(crate) auth_time: u64,
 }
+
+/// What an access token says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AccessToken {
+    pub(crate) username: String,
+    pub(crate) origin_jti: Option<String>,
+}
+
+/// The scope of access tokens that come from the API.
+const SCOPE: &str = "aws.cognito.signin.user.admin";
+
+/// Claims that no trigger can change, because clients rely on them.
+const FIXED_CLAIMS: [&str; 20] = [
+    "acr",
+    "amr",
+    "at_hash",
+    "aud",
+    "auth_time",
+    "azp",
+    "client_id",
+    "cognito:username",
+    "event_id",
+    "exp",
+    "iat",
+    "identities",
+    "iss",
+    "jti",
+    "nbf",
+    "nonce",
+    "origin_jti",
+    "sub",
+    "token_use",
+    "username",
+];
 
 /// The cryptographic library could not make or use a key.
 #[derive(Debug)]
@@ -60,6 +98,25 @@ impl TokenSigner {
         Ok(TokenSigner { issuer, id: Arc::new(SigningKey::generate()?), access: Arc::new(SigningKey::generate()?) })
     }
 
+    /// The private keys, for [`from_pkcs8`](Self::from_pkcs8): that of ID tokens and that of access tokens.
+    ///
+    /// # Errors
+    ///
+    /// When the library does not give them.
+    pub fn to_pkcs8(&self) -> Result<[Vec<u8>; 2], KeyError> {
+        Ok([self.id.to_pkcs8()?, self.access.to_pkcs8()?])
+    }
+
+    /// Keys of an earlier run.
+    ///
+    /// # Errors
+    ///
+    /// When they are none.
+    pub fn from_pkcs8(issuer: String, [id, access]: [&[u8]; 2]) -> Result<TokenSigner, KeyError> {
+        let key = |der| KeyPair::from_pkcs8(der).map(SigningKey::new).map(Arc::new).map_err(|_| KeyError);
+        Ok(TokenSigner { issuer, id: key(id)?, access: key(access)? })
+    }
+
     /// The public keys as a JSON Web Key Set (RFC 7517 §5).
     pub fn jwks(&self) -> Value {
         let keys = [&self.id, &self.access].map(|key| {
@@ -74,61 +131,85 @@ impl TokenSigner {
         json!({ "keys": keys })
     }
 
-    /// The tokens of a sign-in that succeeded at `now`, valid for `validity` seconds.
+    /// The ID and access token of a sign-in, issued at `now`.
     pub(crate) fn sign(
         &self,
-        config: &PoolConfig,
+        client: &ClientSettings,
         user: &User,
+        origin: &Origin,
+        changes: &TokenChanges,
         now: UnixSeconds,
-        validity: u64,
         rng: &mut impl Rng,
-    ) -> Result<Tokens, KeyError> {
-        let mut uuid = || {
-            let mut octets = [0; 16];
-            rng.fill_bytes(&mut octets);
-            Builder::from_random_bytes(octets).into_uuid().to_string()
+    ) -> Result<(String, String), KeyError> {
+        let event_id = uuid(rng);
+        let groups = changes.groups.as_ref().unwrap_or(&user.groups);
+        let mut common = |kind, token_use: &str| {
+            let mut claims = claims(json!({
+                "sub": user.attributes.get("sub"),
+                "iss": self.issuer,
+                "event_id": event_id,
+                "auth_time": origin.auth_time,
+                "iat": now.0,
+                "exp": now.0.saturating_add(client.validity(kind)),
+                "jti": uuid(rng),
+                "token_use": token_use,
+            }));
+            if client.revokes_tokens() {
+                claims.insert("origin_jti".to_owned(), json!(origin.jti));
+            }
+            if !groups.is_empty() {
+                claims.insert("cognito:groups".to_owned(), json!(groups));
+            }
+            claims
         };
-        let common = Map::from_iter(
-            [
-                ("sub", json!(user.attributes.get("sub"))),
-                ("iss", json!(self.issuer)),
-                ("origin_jti", json!(uuid())),
-                ("event_id", json!(uuid())),
-                ("auth_time", json!(now.0)),
-                ("iat", json!(now.0)),
-                ("exp", json!(now.0.saturating_add(validity))),
-            ]
-            .map(|(claim, value)| (claim.to_owned(), value)),
-        );
-        let mut id = common.clone();
+
+        let mut id = common(TokenKind::Id, "id");
         for (name, value) in &user.attributes {
-            // Flags are texts in events and flags in tokens; the user's status is in neither token.
+            // Flags are texts in events and flags in tokens.
             let value = if name.ends_with("_verified") { json!(value == "true") } else { json!(value) };
-            if name != "cognito:user_status" {
-                id.insert(name.clone(), value);
-            }
+            id.insert(name.clone(), value);
         }
-        let mut add = |claims: &mut Map<String, Value>, particular: Value| {
-            claims.insert("jti".to_owned(), json!(uuid()));
-            if let Value::Object(particular) = particular {
-                claims.extend(particular);
-            }
-        };
-        add(&mut id, json!({"aud": config.client_id, "token_use": "id", "cognito:username": user.username}));
-        let mut access = common;
-        let scope = "aws.cognito.signin.user.admin";
-        add(
-            &mut access,
-            json!({"client_id": config.client_id, "token_use": "access", "scope": scope, "username": user.username}),
-        );
-        let mut refresh = [0; 512];
-        rng.fill_bytes(&mut refresh);
-        Ok(Tokens {
-            id: self.id.sign(&id)?,
-            access: self.access.sign(&access)?,
-            refresh: URL_SAFE_NO_PAD.encode(refresh),
-        })
+        id.extend(claims(json!({"aud": client.client_id(), "cognito:username": user.username})));
+        change(&mut id, &changes.id);
+
+        let mut access = common(TokenKind::Access, "access");
+        let scopes: Vec<&str> = std::iter::once(SCOPE)
+            .chain(changes.scopes_to_add.iter().map(String::as_str))
+            .filter(|scope| !changes.scopes_to_suppress.iter().any(|suppressed| suppressed == scope))
+            .collect();
+        access.extend(claims(json!({
+            "client_id": client.client_id(), "username": user.username, "scope": scopes.join(" "),
+        })));
+        change(&mut access, &changes.access);
+        Ok((self.id.sign(&id)?, self.access.sign(&access)?))
     }
+
+    /// Reads an access token of ours that has not expired at `now`.
+    pub(crate) fn read_access_token(&self, token: &str, now: UnixSeconds) -> Option<AccessToken> {
+        let claims = self.access.open(token)?;
+        let text = |claim: &str| claims[claim].as_str().map(ToOwned::to_owned);
+        let is_ours = claims["token_use"] == "access" && claims["iss"] == self.issuer.as_str();
+        (is_ours && claims["exp"].as_u64()? > now.0)
+            .then_some(AccessToken { username: text("username")?, origin_jti: text("origin_jti") })
+    }
+}
+
+/// A random UUID.
+pub(crate) fn uuid(rng: &mut impl Rng) -> String {
+    let mut octets = [0; 16];
+    rng.fill_bytes(&mut octets);
+    Builder::from_random_bytes(octets).into_uuid().to_string()
+}
+
+fn claims(claims: Value) -> Map<String, Value> {
+    claims.as_object().cloned().unwrap_or_default()
+}
+
+fn change(claims: &mut Map<String, Value>, changes: &ClaimChanges) {
+    let may_change = |claim: &String| !FIXED_CLAIMS.contains(&claim.as_str());
+    claims.retain(|claim, _| !(may_change(claim) && changes.suppress.contains(claim)));
+    let added = changes.add.iter().filter(|(claim, _)| may_change(claim));
+    claims.extend(added.map(|(claim, value)| (claim.clone(), value.clone())));
 }
 
 struct SigningKey {
@@ -138,10 +219,17 @@ struct SigningKey {
 
 impl SigningKey {
     fn generate() -> Result<SigningKey, KeyError> {
-        let pair = KeyPair::generate(KeySize::Rsa2048)?;
+        Ok(SigningKey::new(KeyPair::generate(KeySize::Rsa2048)?))
+    }
+
+    fn new(pair: KeyPair) -> SigningKey {
         // Different for each key, so that nobody takes a key of an earlier run for this one.
         let id = URL_SAFE_NO_PAD.encode(Sha256::digest(pair.public_key().as_ref()));
-        Ok(SigningKey { id, pair })
+        SigningKey { id, pair }
+    }
+
+    fn to_pkcs8(&self) -> Result<Vec<u8>, KeyError> {
+        Ok(self.pair.as_der()?.as_ref().to_vec())
     }
 
     /// A JSON Web Signature in compact form (RFC 7515 §7.1).
@@ -152,5 +240,14 @@ impl SigningKey {
         let mut signature = vec![0; self.pair.public_modulus_len()];
         self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)?;
         Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+
+    /// The claims of a text that [`sign`](Self::sign) made. The header cannot choose how it is checked.
+    fn open(&self, token: &str) -> Option<Value> {
+        let (signed, signature) = token.rsplit_once('.')?;
+        let (_, claims) = signed.split_once('.')?;
+        let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, self.pair.public_key().as_ref());
+        key.verify(signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).ok()?).ok()?;
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
     }
 }

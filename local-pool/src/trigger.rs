@@ -5,16 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::api::ApiError;
-use crate::pool::PoolConfig;
-use crate::users::User;
 
 /// A Lambda trigger of the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trigger {
+    /// Before a user is made.
+    PreSignUp,
     /// Before a sign-in begins.
     PreAuthentication,
     /// What comes next?
@@ -23,11 +23,35 @@ pub enum Trigger {
     CreateAuthChallenge,
     /// Is the answer right?
     VerifyAuthChallengeResponse,
+    /// Before tokens are issued.
+    PreTokenGeneration,
+    /// After tokens were issued, before the client gets them.
+    PostAuthentication,
+}
+
+/// The version of a trigger's events. Only PreTokenGeneration has more than one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TriggerVersion {
+    /// `V1_0`: the ID token can be changed.
+    One,
+    /// `V2_0`: the access token, too.
+    Two,
 }
 
 impl Trigger {
     /// All of them.
-    pub const ALL: [Trigger; 4] = [
+    pub const ALL: [Trigger; 7] = [
+        Trigger::PreSignUp,
+        Trigger::PreAuthentication,
+        Trigger::DefineAuthChallenge,
+        Trigger::CreateAuthChallenge,
+        Trigger::VerifyAuthChallengeResponse,
+        Trigger::PreTokenGeneration,
+        Trigger::PostAuthentication,
+    ];
+
+    /// Those that functions of this project serve.
+    pub const OURS: [Trigger; 4] = [
         Trigger::PreAuthentication,
         Trigger::DefineAuthChallenge,
         Trigger::CreateAuthChallenge,
@@ -37,40 +61,56 @@ impl Trigger {
     /// The name that Cognito's errors and `LambdaConfig` use.
     pub fn name(self) -> &'static str {
         match self {
+            Trigger::PreSignUp => "PreSignUp",
             Trigger::PreAuthentication => "PreAuthentication",
             Trigger::DefineAuthChallenge => "DefineAuthChallenge",
             Trigger::CreateAuthChallenge => "CreateAuthChallenge",
             Trigger::VerifyAuthChallengeResponse => "VerifyAuthChallengeResponse",
+            Trigger::PreTokenGeneration => "PreTokenGeneration",
+            Trigger::PostAuthentication => "PostAuthentication",
         }
     }
 
-    /// The function of this project that serves it.
+    /// The trigger of that name.
+    pub fn named(name: &str) -> Option<Trigger> {
+        Trigger::ALL.into_iter().find(|trigger| trigger.name() == name)
+    }
+
+    /// The usual name of a function that serves it.
     pub fn function(self) -> &'static str {
         match self {
+            Trigger::PreSignUp => "pre-sign-up",
             Trigger::PreAuthentication => "pre-authentication",
             Trigger::DefineAuthChallenge => "define-auth-challenge",
             Trigger::CreateAuthChallenge => "create-auth-challenge",
             Trigger::VerifyAuthChallengeResponse => "verify-auth-challenge",
+            Trigger::PreTokenGeneration => "pre-token-generation",
+            Trigger::PostAuthentication => "post-authentication",
         }
     }
 
     /// `response` as the trigger finds it.
-    fn empty_response(self) -> Value {
-        match self {
-            Trigger::PreAuthentication => json!({}),
-            Trigger::DefineAuthChallenge => {
+    fn empty_response(self, version: TriggerVersion) -> Value {
+        match (self, version) {
+            (Trigger::PreSignUp, _) => {
+                json!({"autoConfirmUser": false, "autoVerifyEmail": false, "autoVerifyPhone": false})
+            }
+            (Trigger::PreAuthentication | Trigger::PostAuthentication, _) => json!({}),
+            (Trigger::DefineAuthChallenge, _) => {
                 json!({"challengeName": null, "issueTokens": null, "failAuthentication": null})
             }
-            Trigger::CreateAuthChallenge => {
+            (Trigger::CreateAuthChallenge, _) => {
                 json!({"publicChallengeParameters": null, "privateChallengeParameters": null, "challengeMetadata": null})
             }
-            Trigger::VerifyAuthChallengeResponse => json!({"answerCorrect": null}),
+            (Trigger::VerifyAuthChallengeResponse, _) => json!({"answerCorrect": null}),
+            (Trigger::PreTokenGeneration, TriggerVersion::One) => json!({"claimsOverrideDetails": null}),
+            (Trigger::PreTokenGeneration, TriggerVersion::Two) => json!({"claimsAndScopeOverrideDetails": null}),
         }
     }
 }
 
 /// One finished round, as define and create find it in `session`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
     pub(crate) challenge_name: String,
@@ -84,34 +124,31 @@ impl Entry {
     }
 }
 
-/// The event for `trigger`. `request` holds what is particular to it.
-pub(crate) fn event(
-    config: &PoolConfig,
-    trigger: Trigger,
-    user: &User,
-    request: Value,
-    client_metadata: Option<&BTreeMap<String, String>>,
-) -> Value {
-    let mut full = Map::from_iter([("userAttributes".to_owned(), json!(user.attributes))]);
-    if let Value::Object(particular) = request {
-        full.extend(particular);
+/// What all events of a pool have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Envelope<'a> {
+    pub(crate) region: &'a str,
+    pub(crate) user_pool_id: &'a str,
+    pub(crate) client_id: &'a str,
+    pub(crate) user_name: &'a str,
+}
+
+impl Envelope<'_> {
+    /// The event for `trigger`, whose `triggerSource` ends with `source`.
+    pub(crate) fn event(self, trigger: Trigger, version: TriggerVersion, source: &str, request: Value) -> Value {
+        // The only trigger whose source has another name than itself.
+        let name = if trigger == Trigger::PreTokenGeneration { "TokenGeneration" } else { trigger.name() };
+        json!({
+            "version": match version { TriggerVersion::One => "1", TriggerVersion::Two => "2" },
+            "region": self.region,
+            "userPoolId": self.user_pool_id,
+            "userName": self.user_name,
+            "callerContext": {"awsSdkVersion": "aws-sdk-unknown-unknown", "clientId": self.client_id},
+            "triggerSource": format!("{name}_{source}"),
+            "request": request,
+            "response": trigger.empty_response(version),
+        })
     }
-    if let Some(metadata) = client_metadata {
-        full.insert("clientMetadata".to_owned(), json!(metadata));
-    }
-    if config.prevent_user_existence_errors {
-        full.insert("userNotFound".to_owned(), json!(!user.exists));
-    }
-    json!({
-        "version": "1",
-        "region": config.region,
-        "userPoolId": config.user_pool_id,
-        "userName": user.username,
-        "callerContext": {"awsSdkVersion": "aws-sdk-unknown-unknown", "clientId": config.client_id},
-        "triggerSource": format!("{}_Authentication", trigger.name()),
-        "request": full,
-        "response": trigger.empty_response(),
-    })
 }
 
 /// What came of invoking a function.
@@ -125,6 +162,13 @@ pub enum Outcome {
     TimedOut,
     /// It could not be called.
     Unreachable(String),
+}
+
+/// What pre-sign-up wants.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PreSignUpReply {
+    pub(crate) confirm: bool,
+    pub(crate) verify_email: bool,
 }
 
 /// What define wants.
@@ -143,7 +187,35 @@ pub(crate) struct CreateReply {
     pub(crate) challenge_metadata: Option<String>,
 }
 
-pub(crate) fn read_pre_authentication(event: &Value, outcome: Outcome) -> Result<(), ApiError> {
+/// How pre-token-generation changes tokens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct TokenChanges {
+    pub(crate) id: ClaimChanges,
+    pub(crate) access: ClaimChanges,
+    pub(crate) scopes_to_add: Vec<String>,
+    pub(crate) scopes_to_suppress: Vec<String>,
+    /// The groups, if they are other than the user's own.
+    pub(crate) groups: Option<Vec<String>>,
+}
+
+/// How the claims of one token are changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct ClaimChanges {
+    pub(crate) add: Map<String, Value>,
+    pub(crate) suppress: Vec<String>,
+}
+
+pub(crate) fn read_pre_sign_up(event: &Value, outcome: Outcome) -> Result<PreSignUpReply, ApiError> {
+    let response = response(event, outcome)?;
+    flag(&response["autoVerifyPhone"])?;
+    Ok(PreSignUpReply {
+        confirm: flag(&response["autoConfirmUser"])?,
+        verify_email: flag(&response["autoVerifyEmail"])?,
+    })
+}
+
+/// The reply of a trigger that can only let go on or fail.
+pub(crate) fn read_consent(event: &Value, outcome: Outcome) -> Result<(), ApiError> {
     response(event, outcome).map(drop)
 }
 
@@ -171,9 +243,42 @@ pub(crate) fn read_verify(event: &Value, outcome: Outcome) -> Result<bool, ApiEr
     flag(&response(event, outcome)?["answerCorrect"])
 }
 
+pub(crate) fn read_pre_token_generation(event: &Value, outcome: Outcome) -> Result<TokenChanges, ApiError> {
+    let response = response(event, outcome)?;
+    let mut changes = TokenChanges::default();
+    let details = match (response.get("claimsOverrideDetails"), response.get("claimsAndScopeOverrideDetails")) {
+        (Some(details), _) => {
+            let add = texts(&member(details, "claimsToAddOrOverride")?)?;
+            changes.id.add = add.into_iter().map(|(claim, value)| (claim, Value::from(value))).collect();
+            changes.id.suppress = list(&member(details, "claimsToSuppress")?)?;
+            details
+        }
+        (None, Some(details)) => {
+            let (id, access) = (member(details, "idTokenGeneration")?, member(details, "accessTokenGeneration")?);
+            for (token, claims) in [(&id, &mut changes.id), (&access, &mut changes.access)] {
+                claims.add = object(&member(token, "claimsToAddOrOverride")?)?;
+                claims.suppress = list(&member(token, "claimsToSuppress")?)?;
+            }
+            changes.scopes_to_add = list(&member(&access, "scopesToAdd")?)?;
+            changes.scopes_to_suppress = list(&member(&access, "scopesToSuppress")?)?;
+            details
+        }
+        (None, None) => return Ok(changes),
+    };
+    // That the member is there is enough to replace the groups, even by none.
+    if let Some(groups) = details.get("groupOverrideDetails") {
+        changes.groups = Some(list(&member(groups, "groupsToOverride")?)?);
+    }
+    Ok(changes)
+}
+
 /// The `response` of a reply that has all the fields of the event and no others.
 fn response(event: &Value, outcome: Outcome) -> Result<Value, ApiError> {
-    let trigger = event["triggerSource"].as_str().and_then(|source| source.split('_').next()).unwrap_or_default();
+    let source = event["triggerSource"].as_str().unwrap_or_default();
+    let trigger = match source.split('_').next() {
+        Some("TokenGeneration") => "PreTokenGeneration",
+        name => name.unwrap_or_default(),
+    };
     let octets = match outcome {
         Outcome::Returned(octets) => octets,
         Outcome::Failed(message) => {
@@ -214,6 +319,15 @@ fn unrecognizable() -> ApiError {
     ApiError::new("InvalidLambdaResponseException", "Unrecognizable lambda output")
 }
 
+/// A member of an object that may itself be absent.
+fn member(value: &Value, name: &str) -> Result<Value, ApiError> {
+    Ok(object(value)?.remove(name).unwrap_or_default())
+}
+
+fn object(value: &Value) -> Result<Map<String, Value>, ApiError> {
+    if value.is_null() { Ok(Map::new()) } else { value.as_object().cloned().ok_or_else(unrecognizable) }
+}
+
 fn flag(value: &Value) -> Result<bool, ApiError> {
     if value.is_null() { Ok(false) } else { value.as_bool().ok_or_else(unrecognizable) }
 }
@@ -223,9 +337,13 @@ fn text(value: &Value) -> Result<Option<String>, ApiError> {
 }
 
 fn texts(value: &Value) -> Result<BTreeMap<String, String>, ApiError> {
+    object(value)?.into_iter().map(|(key, value)| Ok((key, text(&value)?.ok_or_else(unrecognizable)?))).collect()
+}
+
+fn list(value: &Value) -> Result<Vec<String>, ApiError> {
     if value.is_null() {
-        return Ok(BTreeMap::new());
+        return Ok(Vec::new());
     }
-    let members = value.as_object().ok_or_else(unrecognizable)?;
-    members.iter().map(|(key, value)| Ok((key.clone(), text(value)?.ok_or_else(unrecognizable)?))).collect()
+    let entries = value.as_array().ok_or_else(unrecognizable)?;
+    entries.iter().map(|entry| text(entry)?.ok_or_else(unrecognizable)).collect()
 }

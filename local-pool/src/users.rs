@@ -3,46 +3,92 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use uuid::{Builder, Uuid};
+use uuid::Builder;
+
+use crate::srp::Verifier;
 
 /// A user, or one who does not exist and whom the pool pretends to have.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// The immutable name: a UUID unless the users' file gives one.
     pub username: String,
-    /// Attributes as events show them: all of them texts.
+    /// Attributes, `sub` among them, all of them texts.
     pub attributes: BTreeMap<String, String>,
-    /// Whether the pool has this user.
-    pub exists: bool,
+    /// `CONFIRMED`, `FORCE_CHANGE_PASSWORD`, …
+    pub status: String,
     /// Whether the user may sign in at all.
     pub enabled: bool,
+    /// Whether the pool has this user.
+    pub exists: bool,
+    /// Groups, for the tokens.
+    pub groups: Vec<String>,
+    /// What is kept of the password, if there is one.
+    pub password: Option<Verifier>,
+    /// The code that confirms the account, while it is not confirmed.
+    pub confirmation_code: Option<String>,
+    /// Changes when the user signs out of everything: tokens of another epoch are revoked.
+    pub epoch: u64,
 }
 
 impl User {
-    /// Somebody whom the pool does not have: no attributes, and a name that is the same at every try, however it is typed.
-    pub fn missing(user_pool_id: &str, typed: &str) -> User {
-        // Cognito's looks like a name-based UUID (version 3).
-        let username = Builder::from_md5_bytes(octets(&[user_pool_id, &typed.to_lowercase()])).into_uuid().to_string();
-        User { username, attributes: BTreeMap::new(), exists: false, enabled: true }
+    /// A confirmed user with this address, and a `sub` that is the same at every start, so that what an application keeps
+    /// of it stays true.
+    pub fn new(email: &str) -> User {
+        let sub = Builder::from_random_bytes(octets(&["sub", &email.to_lowercase()])).into_uuid().to_string();
+        let attributes = [("sub", sub.as_str()), ("email", email), ("email_verified", "true")];
+        User {
+            attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            username: sub,
+            status: "CONFIRMED".to_owned(),
+            enabled: true,
+            exists: true,
+            groups: Vec::new(),
+            password: None,
+            confirmation_code: None,
+            epoch: 0,
+        }
     }
 
-    /// Whether `name` is the user's address or `sub`.
-    pub fn has_alias(&self, name: &str) -> bool {
+    /// Somebody whom the pool does not have, with a name that is the same at every try, however it is typed.
+    pub fn missing(user_pool_id: &str, typed: &str) -> User {
+        // Cognito's looks like a name-based UUID (version 3).
+        let name = Builder::from_md5_bytes(octets(&[user_pool_id, &typed.to_lowercase()])).into_uuid();
+        User::nobody(&name.to_string())
+    }
+
+    /// Somebody of that name whom the pool does not have: no attributes, and no password is right.
+    pub(crate) fn nobody(username: &str) -> User {
+        User { username: username.to_owned(), attributes: BTreeMap::new(), exists: false, ..User::new(username) }
+    }
+
+    /// Whether `name` is one that the user may be called by: the user name, the address, or the `sub`.
+    pub fn is_called(&self, name: &str) -> bool {
         let is = |attribute: &str| self.attributes.get(attribute);
-        is("sub").is_some_and(|sub| sub == name) || is("email").is_some_and(|email| email.eq_ignore_ascii_case(name))
+        self.username == name
+            || is("sub").is_some_and(|sub| sub == name)
+            || is("email").is_some_and(|email| email.eq_ignore_ascii_case(name))
+    }
+
+    /// The attributes as events show them.
+    pub fn event_attributes(&self) -> BTreeMap<String, String> {
+        let mut attributes = self.attributes.clone();
+        if self.exists {
+            attributes.insert("cognito:user_status".to_owned(), self.status.clone());
+        }
+        attributes
     }
 }
 
 /// The users of a pool in which people sign in with their address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Users(Vec<User>);
 
 impl Default for Users {
     /// Alice, with a verified address.
     fn default() -> Users {
-        Users(vec![user("alice@example.com", None, true, true, BTreeMap::new())])
+        Users(vec![User::new("alice@example.com")])
     }
 }
 
@@ -70,20 +116,18 @@ struct File {
 struct Entry {
     email: String,
     username: Option<String>,
-    #[serde(default = "yes")]
-    email_verified: bool,
-    #[serde(default = "yes")]
-    enabled: bool,
+    email_verified: Option<bool>,
+    enabled: Option<bool>,
+    status: Option<String>,
+    password: Option<String>,
+    #[serde(default)]
+    groups: Vec<String>,
     #[serde(default)]
     attributes: BTreeMap<String, String>,
 }
 
-fn yes() -> bool {
-    true
-}
-
 impl Users {
-    /// Reads a users' file:
+    /// Reads a users' file. Of each user only the address is required:
     ///
     /// ```toml
     /// [[user]]
@@ -91,17 +135,31 @@ impl Users {
     /// username = "bob"                            # a UUID if left out
     /// email_verified = false                      # true if left out
     /// enabled = true                              # true if left out
+    /// status = "FORCE_CHANGE_PASSWORD"            # CONFIRMED if left out
+    /// password = "Correct horse 1"                # none if left out
+    /// groups = ["staff"]                          # none if left out
     /// attributes = { "custom:tenant" = "acme" }   # none if left out
     /// ```
     ///
     /// # Errors
     ///
     /// Says what is wrong and where.
-    pub fn from_toml(text: &str) -> Result<Users, UsersError> {
+    pub fn from_toml(text: &str, user_pool_id: &str) -> Result<Users, UsersError> {
         let file: File = toml::from_str(text).map_err(|error| UsersError(error.to_string()))?;
         let mut users = Users(Vec::new());
         for entry in file.users {
-            let user = user(&entry.email, entry.username, entry.email_verified, entry.enabled, entry.attributes);
+            let mut user = User::new(&entry.email);
+            user.username = entry.username.unwrap_or(user.username);
+            let verified = entry.email_verified.unwrap_or(true).to_string();
+            user.attributes.insert("email_verified".to_owned(), verified);
+            user.attributes.extend(entry.attributes);
+            user.enabled = entry.enabled.unwrap_or(true);
+            user.status = entry.status.unwrap_or(user.status);
+            user.groups = entry.groups;
+            user.password = entry.password.map(|password| {
+                let rng = &mut rand::rand_core::UnwrapErr(rand::rngs::SysRng);
+                Verifier::new(short_id(user_pool_id), &user.username, &password, rng)
+            });
             if let Some(name) = [&entry.email, &user.username].into_iter().find(|name| users.find(name).is_some()) {
                 return Err(UsersError(format!("two users are called {name}")));
             }
@@ -111,34 +169,36 @@ impl Users {
     }
 
     /// The user with this name, address or `sub`.
-    pub fn find(&self, typed: &str) -> Option<&User> {
-        self.0.iter().find(|user| user.username == typed || user.has_alias(typed))
+    pub fn find(&self, name: &str) -> Option<&User> {
+        self.0.iter().find(|user| user.is_called(name))
+    }
+
+    pub(crate) fn find_mut(&mut self, name: &str) -> Option<&mut User> {
+        self.0.iter_mut().find(|user| user.is_called(name))
+    }
+
+    pub(crate) fn add(&mut self, user: User) {
+        self.0.push(user);
+    }
+
+    pub(crate) fn remove(&mut self, username: &str) {
+        self.0.retain(|user| user.username != username);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
-fn user(
-    email: &str,
-    username: Option<String>,
-    email_verified: bool,
-    enabled: bool,
-    attributes: BTreeMap<String, String>,
-) -> User {
-    // The same at every start, so that what an application keeps of it stays true.
-    let sub: Uuid = Builder::from_random_bytes(octets(&["sub", email])).into_uuid();
-    let standard = [
-        ("sub", sub.to_string()),
-        ("cognito:user_status", "CONFIRMED".to_owned()),
-        ("email", email.to_owned()),
-        ("email_verified", email_verified.to_string()),
-    ];
-    let standard = standard.map(|(name, value)| (name.to_owned(), value));
-    User {
-        username: username.unwrap_or_else(|| sub.to_string()),
-        // What the file says of an attribute wins.
-        attributes: standard.into_iter().chain(attributes).collect(),
-        exists: true,
-        enabled,
-    }
+/// The part of a pool's id that passwords are hashed with.
+pub(crate) fn short_id(user_pool_id: &str) -> &str {
+    user_pool_id.split_once('_').map_or(user_pool_id, |(_, id)| id)
 }
 
 fn octets(parts: &[&str]) -> [u8; 16] {
@@ -147,6 +207,7 @@ fn octets(parts: &[&str]) -> [u8; 16] {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    let [octets @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = <[u8; 32]>::from(hash.finalize());
+    let mut octets = [0; 16];
+    octets.copy_from_slice(&hash.finalize()[..16]);
     octets
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use auth_challenge::trigger;
 use aws_lambda_events::cognito::CognitoEventUserPoolsDefineAuthChallenge;
 use axum::body::Bytes;
-use local_pool::lambda::{Function, FunctionConfig, Invoked};
+use local_pool::lambda::{Function, FunctionConfig, Invoked, Program};
 use serde_json::{Value, json};
 
 use crate::running::workspace;
@@ -31,8 +31,10 @@ async fn r54_a_panic_puts_no_word_into_reply_or_log_and_the_function_lives_on() 
     let sink = Arc::clone(&lines);
     let config = FunctionConfig {
         name: "panics".to_owned(),
-        program: std::env::current_exe().unwrap(),
-        arguments: ["--exact", "panics::the_function", "--nocapture"].map(str::to_owned).to_vec(),
+        program: Program {
+            arguments: ["--exact", "panics::the_function", "--nocapture"].map(str::to_owned).to_vec(),
+            ..Program::new(std::env::current_exe().unwrap())
+        },
         variables: BTreeMap::from([("PANICS".to_owned(), "1".to_owned())]),
         timeout: Duration::from_secs(5),
         max_environments: 1,

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use local_pool::build;
-use local_pool::server::{Addresses, Observer, Options, Server, bind};
+use local_pool::invocation::Observer;
+use local_pool::lambda::Program;
+use local_pool::pool::PoolOptions;
+use local_pool::server::{Addresses, Options, Server, bind};
 use local_pool::ses::Mail;
 use local_pool::trigger::{Outcome, Trigger};
 use local_pool::users::Users;
@@ -26,13 +29,13 @@ fn users() -> Users {
         email = \"carol@blocked.example\"
         [[user]]
         email = \"federated@example.com\"
-        attributes = { \"cognito:user_status\" = \"EXTERNAL_PROVIDER\" }
+        status = \"EXTERNAL_PROVIDER\"
     "
     .to_owned();
     for n in 0..50 {
         file.push_str(&format!("[[user]]\nemail = \"user{n}@example.com\"\n"));
     }
-    Users::from_toml(&file).unwrap()
+    Users::from_toml(&file, &PoolOptions::default().user_pool_id).unwrap()
 }
 
 /// The folder of the workspace.
@@ -65,24 +68,32 @@ impl Drop for Running {
 
 /// Starts the functions with these settings, behind a pool with [`users`].
 pub(crate) async fn start(settings: &[(&str, &str)]) -> Running {
+    start_with(settings, |_| ()).await
+}
+
+/// The same with other options.
+pub(crate) async fn start_with(settings: &[(&str, &str)], change: impl FnOnce(&mut Options)) -> Running {
     let mut variables = BTreeMap::from([("CODE_KEY", "a-key-of-the-tests-with-enough-characters")]);
     variables.extend(settings.iter().copied());
     let lines = Arc::new(Mutex::new(Vec::new()));
     let exchanges = Arc::new(Mutex::new(Vec::new()));
     let (sink, observed) = (Arc::clone(&lines), Arc::clone(&exchanges));
-    let observer: Observer = Arc::new(move |trigger, event, outcome| {
-        observed.lock().unwrap().push((trigger, event.clone(), outcome.clone()));
+    let logs = Arc::new(move |function: &str, line: &str| sink.lock().unwrap().push(format!("[{function}] {line}")));
+    let observer: Observer = Arc::new(move |seen| {
+        observed.lock().unwrap().push((seen.trigger, seen.event.clone(), seen.outcome.clone()));
     });
-    let server = Server::start(Options {
-        listener: bind(0).await.unwrap(),
-        users: users(),
-        programs: programs().await,
-        variables: variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        logs: Arc::new(move |function, line| sink.lock().unwrap().push(format!("[{function}] {line}"))),
-        observer: Some(observer),
-    })
-    .await
-    .unwrap();
+    let mut options = Options::new(bind(0).await.unwrap(), logs);
+    options.users = users();
+    options.variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    for trigger in Trigger::OURS {
+        options.triggers.insert(trigger, trigger.function().to_owned());
+    }
+    for (name, path) in programs().await {
+        options.programs.insert(name.to_owned(), Program::new(path));
+    }
+    options.observer = Some(observer);
+    change(&mut options);
+    let server = Server::start(options).await.unwrap();
     let addresses = server.addresses().clone();
     let server = tokio::spawn(async move { server.serve(std::future::pending()).await.unwrap() });
     Running { addresses, http: reqwest::Client::builder().no_proxy().build().unwrap(), lines, exchanges, server }

@@ -1,85 +1,211 @@
-//! Requests on the wire.
+//! Requests that are not as they should be: each gets one of Cognito's errors, and the pool goes on.
 
-use local_pool::api::{ApiError, Call};
+use local_pool::api::{ApiError, Call, Operation};
+use serde_json::{Value, json};
 
-fn check(target: &str, body: &str, kind: &str, message: &str) {
-    let target = format!("AWSCognitoIdentityProviderService.{target}");
-    let expected = ApiError { kind: Box::leak(kind.to_owned().into_boxed_str()), message: message.to_owned() };
-    assert_eq!(Call::read(&target, body.as_bytes()).unwrap_err(), expected, "{body:.200}");
+use crate::stage::Stage;
+
+fn read(target: &str, body: &[u8]) -> Result<Call, ApiError> {
+    Call::read(&format!("AWSCognitoIdentityProviderService.{target}"), body, true)
+}
+
+/// What InitiateAuth answers to this body.
+fn initiate(body: &str) -> ApiError {
+    Stage::default().ask("InitiateAuth", serde_json::from_str(body).unwrap()).unwrap_err()
 }
 
 #[test]
-fn calls_are_read() {
-    let body = r#"{"ClientId": "1client", "AuthFlow": "CUSTOM_AUTH", "AuthParameters": {"USERNAME": "alice"},
-        "ClientMetadata": {"a": "b"}, "UserContextData": {"EncodedData": "x"}, "AnalyticsMetadata": null, "Later": 1}"#;
-    let Ok(Call::InitiateAuth(call)) = Call::read("AWSCognitoIdentityProviderService.InitiateAuth", body.as_bytes())
-    else {
-        panic!("not read")
-    };
-    assert_eq!(
-        (&*call.client_id, &*call.auth_flow, &*call.auth_parameters["USERNAME"]),
-        ("1client", "CUSTOM_AUTH", "alice")
-    );
-    assert_eq!(call.client_metadata.unwrap()["a"], "b");
-
-    let body = r#"{"ClientId": "1client", "ChallengeName": "CUSTOM_CHALLENGE"}"#;
-    let target = "AWSCognitoIdentityProviderService.RespondToAuthChallenge";
-    let Ok(Call::RespondToAuthChallenge(call)) = Call::read(target, body.as_bytes()) else { panic!("not read") };
-    assert_eq!((call.session, call.challenge_responses.len(), call.client_metadata), (None, 0, None));
-}
-
-#[test]
-fn what_is_not_the_operations_json_is_not_read() {
-    let message = "The request is not the JSON that this operation takes.";
+fn a_body_that_is_no_json_object_is_not_read() {
     let deep = "[".repeat(10_000);
-    for body in [
-        "",
-        "{",
-        "null",
-        "[]",
-        "7",
-        "\"text\"",
-        r#"["1client", "CUSTOM_AUTH", {}, {}]"#,
-        &deep,
-        r#"{"ClientId": 7, "AuthFlow": "CUSTOM_AUTH"}"#,
-        r#"{"ClientId": "1client", "AuthFlow": "CUSTOM_AUTH", "AuthParameters": {"USERNAME": 7}}"#,
-        r#"{"ClientId": "1client", "AuthFlow": "CUSTOM_AUTH", "AuthParameters": []}"#,
-        r#"{"ClientId": "1client", "AuthFlow": "CUSTOM_AUTH", "ClientMetadata": {"action": ["RESEND"]}}"#,
-    ] {
-        check("InitiateAuth", body, "SerializationException", message);
+    for body in ["", "{", "null", "[]", "7", "\"text\"", r#"["1client", "CUSTOM_AUTH", {}, {}]"#, &deep, "\u{feff}{}"] {
+        let error = read("InitiateAuth", body.as_bytes()).unwrap_err();
+        assert_eq!(error.kind, "SerializationException", "{body:.200}");
+        assert_eq!(error.message, "The request is not the JSON that this operation takes.");
     }
-    assert_eq!(
-        Call::read("AWSCognitoIdentityProviderService.InitiateAuth", &[0xff, 0xfe]).unwrap_err().kind,
-        "SerializationException"
-    );
+    assert_eq!(read("InitiateAuth", &[0xff, 0xfe]).unwrap_err().kind, "SerializationException");
+}
+
+#[test]
+fn other_operations_are_named_as_not_emulated() {
+    let error = read("ListUsers", b"{}").unwrap_err();
+    assert_eq!(error.kind, "UnknownOperationException");
+    assert_eq!(error.message, "The local pool does not emulate the operation ListUsers.");
+    for target in ["", "InitiateAuth", "AWSCognitoIdentityProviderService.", "DynamoDB_20120810.GetItem"] {
+        assert_eq!(Call::read(target, b"{}", true).unwrap_err().kind, "UnknownOperationException");
+    }
+}
+
+#[test]
+fn calls_of_servers_have_to_be_signed() {
+    for operation in Operation::ALL {
+        let target = format!("AWSCognitoIdentityProviderService.{}", operation.name());
+        let unsigned = Call::read(&target, b"{}", false).map(drop).map_err(|error| error.kind);
+        let is_public = [
+            "InitiateAuth",
+            "RespondToAuthChallenge",
+            "SignUp",
+            "ConfirmSignUp",
+            "GetUser",
+            "GlobalSignOut",
+            "RevokeToken",
+        ]
+        .contains(&operation.name());
+        let expected = if is_public { Ok(()) } else { Err("MissingAuthenticationTokenException") };
+        assert_eq!(unsigned, expected, "{}", operation.name());
+    }
 }
 
 #[test]
 fn what_is_required_is_missed_by_name() {
     let null = |name: &str| {
-        format!("1 validation error detected: Value at '{name}' failed to satisfy constraint: Member must not be null")
+        let constraint = "failed to satisfy constraint: Member must not be null";
+        format!("1 validation error detected: Value null at '{name}' {constraint}")
     };
-    check("InitiateAuth", "{}", "InvalidParameterException", &null("clientId"));
-    check("InitiateAuth", r#"{"ClientId": "1client"}"#, "InvalidParameterException", &null("authFlow"));
-    check("RespondToAuthChallenge", r#"{"ClientId": "1client"}"#, "InvalidParameterException", &null("challengeName"));
+    assert_eq!(initiate("{}").message, null("authFlow"));
+    assert_eq!(initiate(r#"{"AuthFlow": null}"#).message, null("authFlow"));
+    let mut stage = Stage::default();
+    assert_eq!(stage.complaint("RespondToAuthChallenge", json!({})), null("challengeName"));
+    assert_eq!(stage.complaint("SignUp", json!({})), null("username"));
+    assert_eq!(stage.complaint("GetUser", json!({})), null("accessToken"));
+    assert_eq!(stage.complaint("AdminSetUserPassword", json!({"Username": "alice"})), null("password"));
+    let call = json!({"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": {"USERNAME": "alice"}});
+    assert_eq!(stage.complaint("InitiateAuth", call), "Missing required parameter PASSWORD");
+    let call = json!({"AuthFlow": "USER_SRP_AUTH", "AuthParameters": {"USERNAME": "alice"}});
+    assert_eq!(stage.complaint("InitiateAuth", call), "Missing required parameter SRP_A");
+    let call = json!({"AuthFlow": "REFRESH_TOKEN_AUTH"});
+    assert_eq!(stage.complaint("InitiateAuth", call), "Missing required parameter REFRESH_TOKEN");
+}
+
+#[test]
+fn what_breaks_the_model_is_named() {
     let pattern = "1 validation error detected: Value at 'clientId' failed to satisfy constraint: \
                    Member must satisfy regular expression pattern: [\\w+]+";
     for id in ["", "a b", "a-b", "é", &"x".repeat(129)] {
-        let body = format!(r#"{{"ClientId": "{id}", "AuthFlow": "CUSTOM_AUTH"}}"#);
-        check("InitiateAuth", &body, "InvalidParameterException", pattern);
+        assert_eq!(initiate(&format!(r#"{{"ClientId": "{id}", "AuthFlow": "CUSTOM_AUTH"}}"#)).message, pattern);
     }
-    let length = "1 validation error detected: Value at 'session' failed to satisfy constraint: \
-                  Member must have length between 20 and 2048";
-    for session in ["", "short", &"x".repeat(2049)] {
-        let body = format!(r#"{{"ClientId": "1client", "ChallengeName": "CUSTOM_CHALLENGE", "Session": "{session}"}}"#);
-        check("RespondToAuthChallenge", &body, "InvalidParameterException", length);
+    let flow = initiate(r#"{"AuthFlow": "PASSWORDLESS"}"#).message;
+    assert!(flow.starts_with("1 validation error detected: Value 'PASSWORDLESS' at 'authFlow' failed"), "{flow}");
+}
+
+/// Calls that are good, one for each operation.
+fn good_calls(stage: &mut Stage) -> Vec<(&'static str, Value)> {
+    let session = stage.begin()["Session"].clone();
+    let tokens = stage.sign_in();
+    let attributes = json!([{"Name": "email", "Value": "new@example.com"}]);
+    let alice = json!({"Username": "alice", "UserPoolId": "eu-west-1_LocalPool"});
+    let initiate = json!({
+        "ClientId": "1client", "AuthFlow": "CUSTOM_AUTH", "AuthParameters": {"USERNAME": "alice"}, "ClientMetadata": {"a": "b"},
+        "AnalyticsMetadata": {}, "UserContextData": {}, "ContextData": {},
+    });
+    let respond = json!({
+        "ClientId": "1client", "ChallengeName": "CUSTOM_CHALLENGE", "Session": session, "ClientMetadata": {"a": "b"},
+        "ChallengeResponses": {"USERNAME": "alice", "ANSWER": "wrong"},
+    });
+    let by_server = |mut call: Value| {
+        call["UserPoolId"] = json!("eu-west-1_LocalPool");
+        call
+    };
+    let mut calls = vec![
+        ("InitiateAuth", initiate.clone()),
+        ("AdminInitiateAuth", by_server(initiate)),
+        ("RespondToAuthChallenge", respond.clone()),
+        ("AdminRespondToAuthChallenge", by_server(respond)),
+        (
+            "SignUp",
+            json!({
+                "ClientId": "1client", "Username": "new@example.com", "Password": "Correct horse 1", "SecretHash": "x",
+                "UserAttributes": attributes, "ValidationData": attributes, "ClientMetadata": {"a": "b"},
+            }),
+        ),
+        (
+            "ConfirmSignUp",
+            json!({"ClientId": "1client", "Username": "new@example.com", "ConfirmationCode": "123456", "SecretHash": "x"}),
+        ),
+        ("GetUser", json!({"AccessToken": tokens["AccessToken"]})),
+        ("GlobalSignOut", json!({"AccessToken": tokens["AccessToken"]})),
+        ("RevokeToken", json!({"ClientId": "1client", "Token": tokens["RefreshToken"], "ClientSecret": "x"})),
+        (
+            "AdminCreateUser",
+            json!({
+                "UserPoolId": "eu-west-1_LocalPool", "Username": "newer@example.com", "TemporaryPassword": "Correct horse 1",
+                "MessageAction": "SUPPRESS", "UserAttributes": attributes, "ValidationData": attributes,
+                "ClientMetadata": {"a": "b"},
+            }),
+        ),
+        ("AdminGetUser", alice.clone()),
+        (
+            "AdminSetUserPassword",
+            json!({
+                "UserPoolId": "eu-west-1_LocalPool", "Username": "alice", "Password": "Correct horse 1", "Permanent": true,
+            }),
+        ),
+        (
+            "AdminUpdateUserAttributes",
+            json!({"UserPoolId": "eu-west-1_LocalPool", "Username": "alice", "UserAttributes": attributes}),
+        ),
+        ("AdminDisableUser", alice.clone()),
+        ("AdminEnableUser", alice.clone()),
+        ("AdminDeleteUser", alice),
+        ("DescribeUserPool", json!({"UserPoolId": "eu-west-1_LocalPool"})),
+        ("DescribeUserPoolClient", json!({"UserPoolId": "eu-west-1_LocalPool", "ClientId": "1client"})),
+    ];
+    let described = stage.ask("DescribeUserPool", json!({})).unwrap();
+    let mut update = json!({"UserPoolId": "eu-west-1_LocalPool", "AutoVerifiedAttributes": ["email"]});
+    for member in ["LambdaConfig", "Policies", "MfaConfiguration", "UserPoolTier"] {
+        update[member] = described["UserPool"][member].clone();
+    }
+    calls.push(("UpdateUserPool", update));
+    let described = stage.ask("DescribeUserPoolClient", json!({})).unwrap();
+    let mut update = described["UserPoolClient"].clone();
+    for member in ["CreationDate", "LastModifiedDate"] {
+        update.as_object_mut().unwrap().remove(member);
+    }
+    calls.push(("UpdateUserPoolClient", update));
+    assert_eq!(calls.len(), Operation::ALL.len());
+    calls
+}
+
+/// Every place in a JSON value, as a pointer.
+fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+    found.push(at.to_owned());
+    for (name, member) in value.as_object().into_iter().flatten() {
+        places(member, &format!("{at}/{name}"), found);
+    }
+    for (n, element) in value.as_array().into_iter().flatten().enumerate() {
+        places(element, &format!("{at}/{n}"), found);
     }
 }
 
 #[test]
-fn other_operations_are_named_as_not_emulated() {
-    check("ListUsers", "{}", "UnknownOperationException", "The local pool does not emulate the operation ListUsers.");
-    for target in ["", "InitiateAuth", "AWSCognitoIdentityProviderService.", "DynamoDB_20120810.GetItem"] {
-        assert_eq!(Call::read(target, b"{}").unwrap_err().kind, "UnknownOperationException");
+fn wrong_types_anywhere_in_any_call_get_an_error_and_the_pool_goes_on() {
+    let kinds = ["SerializationException", "InvalidParameterException", "ResourceNotFoundException"];
+    let calls = good_calls(&mut Stage::default());
+    let (mut tried, mut surprises) = (0, Vec::new());
+    for (operation, good) in calls {
+        let mut all = Vec::new();
+        places(&good, "", &mut all);
+        for place in all.iter().filter(|place| !place.is_empty()) {
+            let old = good.pointer(place).unwrap();
+            for wrong in [json!(7.5), json!(true), json!([[1]]), json!({"a": {"b": 1}}), json!("x"), json!([7])] {
+                let same_type = (old.is_string() && wrong.is_string())
+                    || (old.is_boolean() && wrong.is_boolean())
+                    || (old.is_object() && wrong.is_object());
+                if same_type {
+                    continue;
+                }
+                let mut call = good.clone();
+                *call.pointer_mut(place).unwrap() = wrong.clone();
+                let mut stage = Stage::default();
+                match stage.ask(operation, call) {
+                    Err(error) if kinds.contains(&error.kind) => {}
+                    // Members below settings that the pool only keeps are not looked at.
+                    Ok(_) if operation.starts_with("Update") && place.matches('/').count() > 1 => {}
+                    other => surprises.push(format!("{operation} {place} {wrong}: {other:?}")),
+                }
+                tried += 1;
+            }
+        }
     }
+    assert_eq!(surprises, [""; 0]);
+    assert!(tried > 500, "{tried}");
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use local_pool::lambda::{Function, FunctionConfig, Invoked, StartError};
+use local_pool::lambda::{Function, FunctionConfig, Invoked, Program, StartError};
 use serde_json::{Value, json};
 
 /// This test program is the function too: run with `BEHAVIOUR`, this one test asks the Runtime API for events.
@@ -72,8 +72,10 @@ async fn start(behaviour: &str, max_environments: usize) -> (Result<Arc<Function
     let sink = Arc::clone(&lines);
     let config = FunctionConfig {
         name: "a-function".to_owned(),
-        program: std::env::current_exe().unwrap(),
-        arguments: ["--exact", "lambda::the_function", "--nocapture"].map(str::to_owned).to_vec(),
+        program: Program {
+            arguments: ["--exact", "lambda::the_function", "--nocapture"].map(str::to_owned).to_vec(),
+            ..Program::new(std::env::current_exe().unwrap())
+        },
         variables: BTreeMap::from([("BEHAVIOUR".to_owned(), behaviour.to_owned())]),
         timeout: Duration::from_secs(2),
         max_environments,
@@ -139,8 +141,7 @@ async fn a_function_that_does_not_start_says_why() {
     assert_eq!(why(start("report", 1).await.0), "a-function cannot start: no key");
     let config = FunctionConfig {
         name: "a-function".to_owned(),
-        program: "/nowhere/function".into(),
-        arguments: Vec::new(),
+        program: Program::new("/nowhere/function"),
         variables: BTreeMap::new(),
         timeout: Duration::from_secs(1),
         max_environments: 1,
@@ -213,4 +214,22 @@ async fn assert_ends(pid: &str) {
         }
     }
     panic!("process {pid} is still there");
+}
+
+#[tokio::test]
+async fn what_a_command_starts_ends_with_it() {
+    // The shell waits for the sleep, so the function never asks for an event; both have to go.
+    let config = FunctionConfig {
+        name: "a-function".to_owned(),
+        program: Program::from_command("sleep 60 & echo $! >&2; echo $$ >&2; exit 5"),
+        variables: BTreeMap::new(),
+        timeout: Duration::from_secs(1),
+        max_environments: 1,
+    };
+    let lines = Lines::default();
+    let sink = Arc::clone(&lines);
+    let started = Function::start(config, Arc::new(move |_, line| sink.lock().unwrap().push(line.to_owned()))).await;
+    assert!(started.err().unwrap().to_string().starts_with("a-function stopped at its start (exit status 5)"));
+    let sleep = lines.lock().unwrap()[0].clone();
+    assert_ends(&sleep).await;
 }

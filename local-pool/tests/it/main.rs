@@ -2,9 +2,14 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test stops at a surprise")]
 
+mod accounts;
+mod administration;
 mod api;
 mod build;
 mod lambda;
+mod passwords;
 mod pool;
 mod ses;
+mod stage;
+mod tokens;
 mod users;

@@ -1,156 +1,24 @@
-//! The pool's state machine, on a clock of the test's own and with triggers that the test plays.
+//! Sign-ins with a custom challenge, through the pool's state machine.
 
-use std::sync::LazyLock;
+use std::sync::Mutex;
 
 use auth_challenge::challenge::UnixSeconds;
-use jsonwebtoken::jwk::JwkSet;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use jsonwebtoken::decode_header;
 use local_pool::api::{ApiError, Call};
-use local_pool::pool::{Pool, PoolConfig, Step};
-use local_pool::tokens::TokenSigner;
+use local_pool::pool::{PoolOptions, Step, UnknownUserAttributes};
+use local_pool::trigger::Trigger::{
+    CreateAuthChallenge as Create, DefineAuthChallenge as Define, VerifyAuthChallengeResponse as Verify,
+};
 use local_pool::trigger::{Outcome, Trigger};
-use local_pool::users::Users;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
 
-const NOW: UnixSeconds = UnixSeconds(1_767_268_800);
-const ISSUER: &str = "http://127.0.0.1:9229/eu-west-1_LocalPool";
-
-/// A pool, and triggers that do what the test says.
-struct Stage {
-    pool: Pool,
-    now: UnixSeconds,
-    /// The events of the last call.
-    events: Vec<(Trigger, Value)>,
-}
-
-fn config() -> PoolConfig {
-    PoolConfig {
-        region: "eu-west-1".to_owned(),
-        user_pool_id: "eu-west-1_LocalPool".to_owned(),
-        client_id: "1client".to_owned(),
-        session_validity: 180,
-        prevent_user_existence_errors: true,
-        pre_authentication_in_custom_flow: false,
-    }
-}
-
-/// Keys take a while to make, so all tests share one pair.
-fn signer() -> TokenSigner {
-    static SIGNER: LazyLock<TokenSigner> = LazyLock::new(|| TokenSigner::generate(ISSUER.to_owned()).unwrap());
-    SIGNER.clone()
-}
-
-fn users() -> Users {
-    Users::from_toml(
-        r#"
-        [[user]]
-        email = "alice@example.com"
-        username = "alice"
-        attributes = { "custom:tenant" = "acme" }
-        [[user]]
-        email = "bob@example.com"
-        enabled = false
-        "#,
-    )
-    .unwrap()
-}
-
-impl Stage {
-    fn new(config: PoolConfig) -> Stage {
-        let pool = Pool::new(config, users(), signer());
-        Stage { pool, now: NOW, events: Vec::new() }
-    }
-
-    /// Makes a call; `play` is given each event and says what the trigger makes of it.
-    fn call(
-        &mut self,
-        operation: &str,
-        parameters: Value,
-        mut play: impl FnMut(Trigger, &Value) -> Outcome,
-    ) -> Result<Value, ApiError> {
-        let call =
-            Call::read(&format!("AWSCognitoIdentityProviderService.{operation}"), parameters.to_string().as_bytes())?;
-        self.events.clear();
-        let mut step = self.pool.handle(call, self.now);
-        loop {
-            match step {
-                Step::Reply(reply) => return reply,
-                Step::Invoke(invocation) => {
-                    let outcome = play(invocation.trigger, &invocation.event);
-                    self.events.push((invocation.trigger, invocation.event));
-                    step = self.pool.resume(invocation.then, outcome, self.now, &mut UnwrapErr(SysRng));
-                }
-            }
-        }
-    }
-
-    fn initiate(&mut self, parameters: Value, metadata: Value) -> Result<Value, ApiError> {
-        let call = json!({
-            "ClientId": "1client", "AuthFlow": "CUSTOM_AUTH", "AuthParameters": parameters, "ClientMetadata": metadata,
-        });
-        self.call("InitiateAuth", call, three_answers)
-    }
-
-    fn begin(&mut self) -> Value {
-        self.initiate(json!({"USERNAME": "alice@example.com"}), json!(null)).unwrap()
-    }
-
-    fn respond(&mut self, session: &Value, username: &str, answer: &str) -> Result<Value, ApiError> {
-        let call = json!({
-            "ClientId": "1client", "ChallengeName": "CUSTOM_CHALLENGE", "Session": session,
-            "ChallengeResponses": {"USERNAME": username, "ANSWER": answer}, "ClientMetadata": {"locale": "ja"},
-        });
-        self.call("RespondToAuthChallenge", call, three_answers)
-    }
-
-    fn triggers(&self) -> Vec<Trigger> {
-        self.events.iter().map(|(trigger, _)| *trigger).collect()
-    }
-}
-
-fn returned(event: &Value, response: Value) -> Outcome {
-    let mut reply = event.clone();
-    reply["response"] = response;
-    Outcome::Returned(reply.to_string().into_bytes())
-}
-
-/// Triggers that take the answer `right`, three times at most.
-fn three_answers(trigger: Trigger, event: &Value) -> Outcome {
-    let request = &event["request"];
-    let response = match trigger {
-        Trigger::PreAuthentication => json!({}),
-        Trigger::DefineAuthChallenge => {
-            let rounds = request["session"].as_array().unwrap();
-            match rounds.last() {
-                Some(last) if last["challengeName"] == "CUSTOM_CHALLENGE" && last["challengeResult"] == true => {
-                    json!({"challengeName": null, "issueTokens": true, "failAuthentication": false})
-                }
-                _ if rounds.len() >= 3 => json!({"issueTokens": false, "failAuthentication": true}),
-                _ => json!({"challengeName": "CUSTOM_CHALLENGE"}),
-            }
-        }
-        Trigger::CreateAuthChallenge => {
-            let round = request["session"].as_array().unwrap().len();
-            json!({
-                "publicChallengeParameters": {"round": round.to_string()},
-                "privateChallengeParameters": {"answer": "right", "round": round.to_string()},
-                "challengeMetadata": format!("ROUND-{round}"),
-            })
-        }
-        Trigger::VerifyAuthChallengeResponse => {
-            json!({"answerCorrect": request["challengeAnswer"] == request["privateChallengeParameters"]["answer"]})
-        }
-    };
-    returned(event, response)
-}
-
-use Trigger::{CreateAuthChallenge as Create, DefineAuthChallenge as Define, VerifyAuthChallengeResponse as Verify};
+use crate::stage::{NOW, Stage, returned, three_answers, users};
 
 #[test]
 fn a_right_answer_gets_tokens_that_verify() {
-    let mut stage = Stage::new(config());
+    let mut stage = Stage::default();
     let challenge = stage.begin();
     assert_eq!(stage.triggers(), [Define, Create]);
     assert_eq!(challenge["ChallengeName"], "CUSTOM_CHALLENGE");
@@ -163,16 +31,7 @@ fn a_right_answer_gets_tokens_that_verify() {
     let result = &reply["AuthenticationResult"];
     assert_eq!((&result["TokenType"], &result["ExpiresIn"]), (&json!("Bearer"), &json!(3600)));
 
-    let keys: JwkSet = serde_json::from_value(stage.pool.jwks()).unwrap();
-    let claims = |token: &Value| -> Value {
-        let token = token.as_str().unwrap();
-        let kid = decode_header(token).unwrap().kid.unwrap();
-        let mut validation = Validation::new(Algorithm::RS256);
-        validation.set_issuer(&[ISSUER]);
-        (validation.validate_aud, validation.validate_exp) = (false, false);
-        decode(token, &DecodingKey::from_jwk(keys.find(&kid).unwrap()).unwrap(), &validation).unwrap().claims
-    };
-    let (id, access) = (claims(&result["IdToken"]), claims(&result["AccessToken"]));
+    let (id, access) = (stage.claims(&result["IdToken"]), stage.claims(&result["AccessToken"]));
     for claims in [&id, &access] {
         assert_eq!(claims["auth_time"], NOW.0 + 60);
         assert_eq!(claims["exp"], NOW.0 + 60 + 3600);
@@ -194,9 +53,10 @@ fn a_right_answer_gets_tokens_that_verify() {
 
 #[test]
 fn events_have_the_shape_that_cognito_gives_them() {
-    let mut stage = Stage::new(config());
+    let mut stage = Stage::default();
     let challenge = stage.initiate(json!({"USERNAME": "alice@example.com"}), json!({"locale": "en"})).unwrap();
-    let alice = json!(users().find("alice").unwrap().attributes);
+    let alice = json!(users().find("alice").unwrap().event_attributes());
+    assert_eq!(alice["cognito:user_status"], "CONFIRMED");
     let envelope = |trigger: &str, request: Value, response: Value| {
         json!({
             "version": "1", "region": "eu-west-1", "userPoolId": "eu-west-1_LocalPool", "userName": "alice",
@@ -236,7 +96,7 @@ fn events_have_the_shape_that_cognito_gives_them() {
 
 #[test]
 fn wrong_answers_lead_to_new_challenges_until_define_fails() {
-    let mut stage = Stage::new(config());
+    let mut stage = Stage::default();
     let first = stage.begin();
     let second = stage.respond(&first["Session"], "alice", "wrong").unwrap();
     assert_eq!(second["ChallengeParameters"], json!({"round": "1"}));
@@ -249,7 +109,7 @@ fn wrong_answers_lead_to_new_challenges_until_define_fails() {
 #[test]
 fn a_session_serves_once_and_for_its_user_and_time() {
     let invalid = |suffix: &str| format!("Invalid session for the user{suffix}.");
-    let mut stage = Stage::new(config());
+    let mut stage = Stage::default();
     let message = |stage: &mut Stage, session: &Value, username: &str| {
         let error = stage.respond(session, username, "right").unwrap_err();
         assert_eq!((error.kind, stage.events.len()), ("NotAuthorizedException", 0));
@@ -268,17 +128,17 @@ fn a_session_serves_once_and_for_its_user_and_time() {
     let in_time = stage.begin()["Session"].clone();
     stage.now = UnixSeconds(NOW.0 + 180 + 179);
     assert!(stage.respond(&in_time, "alice", "right").is_ok());
-    // Long after, nobody remembers.
+    // Long after, it still says of itself what it was.
     stage.now = UnixSeconds(NOW.0 + 100_000);
-    assert_eq!(message(&mut stage, &begun, "alice"), invalid(""));
+    assert_eq!(message(&mut stage, &begun, "alice"), invalid(", session is expired"));
 }
 
 #[test]
 fn a_session_is_spent_when_a_trigger_fails() {
-    let mut stage = Stage::new(config());
+    let mut stage = Stage::default();
     let session = stage.begin()["Session"].clone();
     let call = json!({
-        "ClientId": "1client", "ChallengeName": "CUSTOM_CHALLENGE", "Session": session,
+        "ChallengeName": "CUSTOM_CHALLENGE", "Session": session,
         "ChallengeResponses": {"USERNAME": "alice", "ANSWER": "right"},
     });
     let error = stage.call("RespondToAuthChallenge", call, |_, _| Outcome::Failed("no".to_owned())).unwrap_err();
@@ -294,7 +154,7 @@ fn a_session_is_spent_when_a_trigger_fails() {
 fn the_user_may_be_called_by_any_name_that_is_theirs() {
     let alice = users().find("alice").unwrap().clone();
     for name in ["alice", "alice@example.com", "Alice@Example.com", &alice.attributes["sub"]] {
-        let mut stage = Stage::new(config());
+        let mut stage = Stage::default();
         let challenge = stage.initiate(json!({"USERNAME": name}), json!(null)).unwrap();
         assert_eq!(challenge["ChallengeParameters"]["USERNAME"], "alice");
         assert!(stage.respond(&challenge["Session"], name, "right").is_ok(), "{name}");
@@ -303,7 +163,7 @@ fn the_user_may_be_called_by_any_name_that_is_theirs() {
 
 #[test]
 fn a_missing_user_is_imitated_and_never_gets_tokens() {
-    let mut stage = Stage::new(config());
+    let mut stage = Stage::default();
     let challenge = stage.initiate(json!({"USERNAME": "nobody@example.com"}), json!(null)).unwrap();
     let define = &stage.events[0].1;
     assert_eq!(define["request"], json!({"userAttributes": {}, "session": [], "userNotFound": true}));
@@ -313,7 +173,7 @@ fn a_missing_user_is_imitated_and_never_gets_tokens() {
     let error = stage.respond(&challenge["Session"], &name, "right").unwrap_err();
     assert_eq!(error.message, "Incorrect username or password.");
 
-    let mut legacy = Stage::new(PoolConfig { prevent_user_existence_errors: false, ..config() });
+    let mut legacy = Stage::with_client(json!({"PreventUserExistenceErrors": "LEGACY"}));
     let error = legacy.initiate(json!({"USERNAME": "nobody@example.com"}), json!(null)).unwrap_err();
     assert_eq!((error.kind, &*error.message), ("UserNotFoundException", "User does not exist."));
     legacy.begin();
@@ -322,7 +182,8 @@ fn a_missing_user_is_imitated_and_never_gets_tokens() {
 
 #[test]
 fn pre_authentication_runs_where_the_option_says_so_and_gets_the_metadata() {
-    let mut stage = Stage::new(PoolConfig { pre_authentication_in_custom_flow: true, ..config() });
+    let mut stage =
+        Stage::with_options(PoolOptions { pre_authentication_in_custom_flow: true, ..PoolOptions::default() });
     stage.initiate(json!({"USERNAME": "alice"}), json!({"tenant": "acme"})).unwrap();
     assert_eq!(stage.triggers(), [Trigger::PreAuthentication, Define, Create]);
     let request = &stage.events[0].1["request"];
@@ -333,10 +194,18 @@ fn pre_authentication_runs_where_the_option_says_so_and_gets_the_metadata() {
 }
 
 #[test]
-fn a_sign_in_may_open_with_srp() {
-    let mut stage = Stage::new(config());
+fn define_may_skip_the_password_of_a_sign_in_that_opens_with_srp() {
+    let mut stage = Stage::default();
     let parameters = json!({"USERNAME": "alice", "CHALLENGE_NAME": "SRP_A", "SRP_A": "1f2e"});
-    let challenge = stage.initiate(parameters, json!(null)).unwrap();
+    let call = json!({"AuthFlow": "CUSTOM_AUTH", "AuthParameters": parameters});
+    let challenge = stage.call("InitiateAuth", call, |trigger, event| {
+        if trigger == Define {
+            returned(event, json!({"challengeName": "CUSTOM_CHALLENGE"}))
+        } else {
+            three_answers(trigger, event)
+        }
+    });
+    let challenge = challenge.unwrap();
     assert_eq!(stage.triggers(), [Trigger::PreAuthentication, Define, Create]);
     let history = json!([{"challengeName": "SRP_A", "challengeResult": true, "challengeMetadata": null}]);
     assert_eq!(stage.events[1].1["request"]["session"], history);
@@ -346,9 +215,9 @@ fn a_sign_in_may_open_with_srp() {
 
 #[test]
 fn replies_of_triggers_are_read_strictly() {
-    let initiate = json!({"ClientId": "1client", "AuthFlow": "CUSTOM_AUTH", "AuthParameters": {"USERNAME": "alice"}});
+    let initiate = json!({"AuthFlow": "CUSTOM_AUTH", "AuthParameters": {"USERNAME": "alice"}});
     let error = |play: &dyn Fn(&Value) -> Outcome| {
-        Stage::new(config()).call("InitiateAuth", initiate.clone(), |_, event| play(event)).unwrap_err()
+        Stage::default().call("InitiateAuth", initiate.clone(), |_, event| play(event)).unwrap_err()
     };
     let raw = |text: &str| Outcome::Returned(text.as_bytes().to_vec());
     for text in ["", "null", "{", "\u{0}"] {
@@ -400,7 +269,7 @@ fn replies_of_triggers_are_read_strictly() {
         unrecognizable(&play, &created.to_string());
     }
     // A field more in `request` does no harm.
-    let mut stage = Stage::new(config());
+    let mut stage = Stage::default();
     let reply = stage.call("InitiateAuth", initiate.clone(), |trigger, event| {
         let mut event = event.clone();
         event["request"]["clientMetadata"] = json!({});
@@ -411,12 +280,12 @@ fn replies_of_triggers_are_read_strictly() {
 
 #[test]
 fn a_trigger_that_cannot_be_invoked_is_named() {
-    let initiate = json!({"ClientId": "1client", "AuthFlow": "CUSTOM_AUTH", "AuthParameters": {"USERNAME": "alice"}});
+    let initiate = json!({"AuthFlow": "CUSTOM_AUTH", "AuthParameters": {"USERNAME": "alice"}});
     for (outcome, message) in [
         (Outcome::TimedOut, "Socket timeout while invoking Lambda function"),
         (Outcome::Unreachable("AccessDeniedException".to_owned()), "AccessDeniedException"),
     ] {
-        let error = Stage::new(config()).call("InitiateAuth", initiate.clone(), |_, _| outcome.clone()).unwrap_err();
+        let error = Stage::default().call("InitiateAuth", initiate.clone(), |_, _| outcome.clone()).unwrap_err();
         assert_eq!(error.kind, "UnexpectedLambdaException");
         assert_eq!(error.message, format!("DefineAuthChallenge invocation failed due to error {message}."));
     }
@@ -424,9 +293,9 @@ fn a_trigger_that_cannot_be_invoked_is_named() {
 
 #[test]
 fn define_may_fail_or_issue_tokens_at_once() {
-    let initiate = json!({"ClientId": "1client", "AuthFlow": "CUSTOM_AUTH", "AuthParameters": {"USERNAME": "alice"}});
+    let initiate = json!({"AuthFlow": "CUSTOM_AUTH", "AuthParameters": {"USERNAME": "alice"}});
     let play = |response: Value| {
-        Stage::new(config()).call("InitiateAuth", initiate.clone(), |_, event| returned(event, response.clone()))
+        Stage::default().call("InitiateAuth", initiate.clone(), |_, event| returned(event, response.clone()))
     };
     assert!(play(json!({"issueTokens": true})).unwrap()["AuthenticationResult"]["IdToken"].is_string());
     let failed =
@@ -434,12 +303,12 @@ fn define_may_fail_or_issue_tokens_at_once() {
     assert_eq!(play(json!({"failAuthentication": true})), failed);
     assert_eq!(play(json!({"failAuthentication": true, "issueTokens": true})), failed);
     let other = play(json!({"challengeName": "SMS_MFA"})).unwrap_err();
-    assert_eq!(other.message, "The local pool does not emulate challenge SMS_MFA.");
+    assert_eq!(other.message, "The local pool does not emulate challenge SMS_MFA at this point of a sign-in.");
 }
 
 #[test]
 fn what_a_sign_in_cannot_begin_with() {
-    let mut stage = Stage::new(config());
+    let mut stage = Stage::default();
     let mut message = |call: Value| stage.call("InitiateAuth", call, three_answers).unwrap_err().message;
     let call = |client: &str, flow: &str, parameters: Value| json!({"ClientId": client, "AuthFlow": flow, "AuthParameters": parameters});
     let alice = json!({"USERNAME": "alice"});
@@ -452,11 +321,11 @@ fn what_a_sign_in_cannot_begin_with() {
 
 #[test]
 fn what_an_answer_needs() {
-    let mut stage = Stage::new(config());
+    let mut stage = Stage::default();
     let session = stage.begin()["Session"].clone();
     let call = |session: &Value, responses: Value| {
         json!({
-            "ClientId": "1client", "ChallengeName": "CUSTOM_CHALLENGE", "Session": session,
+            "ChallengeName": "CUSTOM_CHALLENGE", "Session": session,
             "ChallengeResponses": responses,
         })
     };
@@ -467,7 +336,141 @@ fn what_an_answer_needs() {
     assert_eq!(message(call(&Value::Null, both.clone())), "Missing required parameter Session");
     let mut other = call(&session, both.clone());
     other["ChallengeName"] = json!("SMS_MFA");
-    assert_eq!(message(other), "The local pool does not emulate ChallengeName SMS_MFA.");
+    assert_eq!(message(other), "Invalid code or auth state for the user.");
+    let mut other = call(&session, both.clone());
+    other["ChallengeName"] = json!("NONSENSE");
+    assert!(message(other).starts_with("1 validation error detected: Value 'NONSENSE' at 'challengeName' failed"));
     // None of these has spent the session.
     assert!(stage.call("RespondToAuthChallenge", call(&session, both), three_answers).is_ok());
+}
+
+#[test]
+fn every_other_challenge_of_the_api_is_refused_and_spends_nothing() {
+    let mut stage = Stage::default();
+    let session = stage.begin()["Session"].clone();
+    let mismatch = ("CodeMismatchException", "Invalid code or auth state for the user.");
+    let no_device = ("ResourceNotFoundException", "Device does not exist.");
+    let invalid = ("NotAuthorizedException", "Invalid session for the user.");
+    for (name, expected) in [
+        ("SMS_MFA", mismatch),
+        ("SOFTWARE_TOKEN_MFA", mismatch),
+        ("EMAIL_OTP", mismatch),
+        ("SMS_OTP", mismatch),
+        ("DEVICE_SRP_AUTH", no_device),
+        ("DEVICE_PASSWORD_VERIFIER", no_device),
+        ("SELECT_MFA_TYPE", invalid),
+        ("MFA_SETUP", invalid),
+        ("SELECT_CHALLENGE", invalid),
+        ("ADMIN_NO_SRP_AUTH", invalid),
+        ("PASSWORD", invalid),
+        ("PASSWORD_SRP", invalid),
+        ("WEB_AUTHN", invalid),
+    ] {
+        for operation in ["RespondToAuthChallenge", "AdminRespondToAuthChallenge"] {
+            let responses = json!({"USERNAME": "alice", "ANSWER": "right"});
+            let call = json!({"ChallengeName": name, "Session": session, "ChallengeResponses": responses});
+            let error = stage.ask(operation, call).unwrap_err();
+            assert_eq!((error.kind, &*error.message), expected, "{name}");
+        }
+    }
+    // Nor does a challenge serve that another was presented for.
+    let responses = json!({"USERNAME": "alice", "NEW_PASSWORD": "Correct horse 2"});
+    let call = json!({"ChallengeName": "NEW_PASSWORD_REQUIRED", "Session": session, "ChallengeResponses": responses});
+    assert_eq!(stage.complaint("RespondToAuthChallenge", call), invalid.1);
+    assert!(stage.respond(&session, "alice", "right").is_ok());
+}
+
+#[test]
+fn admins_sign_users_in_with_the_same_triggers() {
+    let mut stage = Stage::default();
+    let context = json!({"IpAddress": "192.0.2.1", "ServerName": "s", "ServerPath": "/", "HttpHeaders": []});
+    let call = json!({
+        "AuthFlow": "CUSTOM_AUTH", "AuthParameters": {"USERNAME": "alice", "DEVICE_KEY": "eu-west-1_device"},
+        "ClientMetadata": {"locale": "en"}, "ContextData": context, "AnalyticsMetadata": {"AnalyticsEndpointId": "x"},
+    });
+    let challenge = stage.ask("AdminInitiateAuth", call.clone()).unwrap();
+    assert_eq!(stage.triggers(), [Define, Create]);
+    let mut elsewhere = call;
+    elsewhere["UserPoolId"] = json!("eu-west-1_Other");
+    assert_eq!(stage.complaint("AdminInitiateAuth", elsewhere), "User pool eu-west-1_Other does not exist.");
+    let call = json!({
+        "ChallengeName": "CUSTOM_CHALLENGE", "Session": challenge["Session"],
+        "ChallengeResponses": {"USERNAME": "alice", "ANSWER": "right"},
+    });
+    assert!(stage.ask("AdminRespondToAuthChallenge", call).unwrap()["AuthenticationResult"].is_object());
+}
+
+#[test]
+fn what_aws_leaves_open_is_an_option() {
+    let unknown = |unknown_user_attributes| {
+        let mut stage = Stage::with_options(PoolOptions { unknown_user_attributes, ..PoolOptions::default() });
+        stage.initiate(json!({"USERNAME": "nobody@example.com"}), json!(null)).unwrap();
+        stage.events[0].1["request"].get("userAttributes").cloned()
+    };
+    assert_eq!(unknown(UnknownUserAttributes::Empty), Some(json!({})));
+    assert_eq!(unknown(UnknownUserAttributes::Null), Some(Value::Null));
+    assert_eq!(unknown(UnknownUserAttributes::Absent), None);
+
+    let mut stage = Stage::with_options(PoolOptions { username_in_later_challenges: true, ..PoolOptions::default() });
+    let first = stage.begin();
+    let second = stage.respond(&first["Session"], "alice", "wrong").unwrap();
+    assert_eq!(second["ChallengeParameters"], json!({"round": "1", "USERNAME": "alice"}));
+
+    let mut stage = Stage::with_options(PoolOptions { max_session_length: 100, ..PoolOptions::default() });
+    let session = stage.begin()["Session"].clone();
+    let too_long = "1 validation error detected: Value at 'session' failed to satisfy constraint: \
+                    Member must have length less than or equal to 100";
+    assert_eq!(stage.respond(&session, "alice", "right").unwrap_err().message, too_long);
+    let too_short = too_long.replace("less than or equal to 100", "greater than or equal to 20");
+    assert_eq!(stage.respond(&json!("short"), "alice", "right").unwrap_err().message, too_short);
+
+    let mut stage = Stage::with_client(json!({"AuthSessionValidity": 5}));
+    let session = stage.begin()["Session"].clone();
+    stage.now = UnixSeconds(NOW.0 + 299);
+    assert!(stage.respond(&session, "alice", "right").is_ok());
+    let session = stage.begin()["Session"].clone();
+    stage.now = UnixSeconds(NOW.0 + 299 + 300);
+    assert!(stage.respond(&session, "alice", "right").is_err());
+}
+
+#[test]
+fn a_user_who_is_not_ready_is_told() {
+    let mut stage = Stage::default();
+    stage.ask("SignUp", json!({"Username": "new@example.com", "Password": "Correct horse 1"})).unwrap();
+    let error = stage.initiate(json!({"USERNAME": "new@example.com"}), json!(null)).unwrap_err();
+    assert_eq!((error.kind, &*error.message), ("UserNotConfirmedException", "User is not confirmed."));
+    // Somebody who is deleted while signing in is nobody.
+    let session = stage.begin()["Session"].clone();
+    stage.ask("AdminDeleteUser", json!({"Username": "alice"})).unwrap();
+    assert_eq!(stage.respond(&session, "alice", "right").unwrap_err().message, "Incorrect username or password.");
+}
+
+#[test]
+fn one_of_two_answers_at_once_is_judged_in_ten_thousand_races() {
+    let stage = Mutex::new(Stage::default());
+    for race in 0..10_000 {
+        let session = stage.lock().unwrap().begin()["Session"].clone();
+        let call = json!({
+            "ClientId": "1client", "ChallengeName": "CUSTOM_CHALLENGE", "Session": session,
+            "ChallengeResponses": {"USERNAME": "alice", "ANSWER": "right"},
+        });
+        let target = "AWSCognitoIdentityProviderService.RespondToAuthChallenge";
+        let call = Call::read(target, call.to_string().as_bytes(), false).unwrap();
+        let answer = || match stage.lock().unwrap().pool.handle(&call, NOW, &mut UnwrapErr(SysRng)) {
+            Step::Invoke(invocation) => {
+                assert_eq!(invocation.trigger, Verify);
+                true
+            }
+            Step::Reply(reply) => {
+                let message = reply.unwrap_err().message;
+                assert_eq!(message, "Invalid session for the user, session can only be used once.");
+                false
+            }
+        };
+        let judged = std::thread::scope(|scope| {
+            let answers = [scope.spawn(answer), scope.spawn(answer)];
+            answers.map(|answer| answer.join().unwrap())
+        });
+        assert_ne!(judged[0], judged[1], "race {race}");
+    }
 }

@@ -1,0 +1,353 @@
+//! The pool's and the app client's settings, kept as AWS describes them.
+//!
+//! An update replaces all of them: what it leaves out goes back to its default, as with AWS. Those that the local pool acts on
+//! are read through the functions below; the others are kept and described, and that is all.
+
+use serde_json::{Map, Value, json};
+
+use crate::api::{ApiError, not_readable, violated};
+use crate::trigger::{Trigger, TriggerVersion};
+
+/// Settings with what cannot be changed, what stands if nothing is said, and what was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Settings {
+    fixed: Map<String, Value>,
+    defaults: Map<String, Value>,
+    chosen: Map<String, Value>,
+}
+
+impl Settings {
+    fn new(fixed: Value, defaults: Value) -> Settings {
+        let object = |value: Value| value.as_object().cloned().unwrap_or_default();
+        Settings { fixed: object(fixed), defaults: object(defaults), chosen: Map::new() }
+    }
+
+    /// Forgets what was chosen before, and chooses those of `given` that are `members`.
+    fn replace(&mut self, given: &Map<String, Value>, members: &[&str]) {
+        let is_member = |name: &String| members.contains(&name.as_str());
+        self.chosen = given.clone();
+        self.chosen.retain(|name, value| is_member(name) && !value.is_null());
+    }
+
+    fn describe(&self) -> Map<String, Value> {
+        let mut all = self.defaults.clone();
+        all.extend(self.chosen.clone());
+        all.extend(self.fixed.clone());
+        all
+    }
+
+    fn get(&self, name: &str) -> &Value {
+        [&self.fixed, &self.chosen, &self.defaults].into_iter().find_map(|map| map.get(name)).unwrap_or(&Value::Null)
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.get(name).as_u64()
+    }
+}
+
+/// Settings of the user pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolSettings(Settings);
+
+/// What `UpdateUserPool` sets.
+const POOL_MEMBERS: [&str; 20] = [
+    "AccountRecoverySetting",
+    "AdminCreateUserConfig",
+    "AutoVerifiedAttributes",
+    "DeletionProtection",
+    "DeviceConfiguration",
+    "EmailConfiguration",
+    "EmailVerificationMessage",
+    "EmailVerificationSubject",
+    "LambdaConfig",
+    "MfaConfiguration",
+    "Policies",
+    "SmsAuthenticationMessage",
+    "SmsConfiguration",
+    "SmsVerificationMessage",
+    "UserAttributeUpdateSettings",
+    "UserPoolAddOns",
+    "UserPoolTags",
+    "UserPoolTier",
+    "VerificationMessageTemplate",
+    "WebAuthnConfiguration",
+];
+
+impl PoolSettings {
+    /// AWS's defaults, for a pool in which people sign in with their address.
+    pub fn new(region: &str, user_pool_id: &str) -> PoolSettings {
+        let fixed = json!({
+            "Id": user_pool_id,
+            "Name": "local-pool",
+            "Arn": format!("arn:aws:cognito-idp:{region}:000000000000:userpool/{user_pool_id}"),
+            "UsernameAttributes": ["email"],
+            "UsernameConfiguration": {"CaseSensitive": false},
+            "CreationDate": 0,
+            "LastModifiedDate": 0,
+        });
+        let defaults = json!({
+            "AdminCreateUserConfig": {"AllowAdminCreateUserOnly": false, "UnusedAccountValidityDays": 7},
+            "DeletionProtection": "INACTIVE",
+            "EmailConfiguration": {"EmailSendingAccount": "COGNITO_DEFAULT"},
+            "LambdaConfig": {},
+            "MfaConfiguration": "OFF",
+            "Policies": {
+                "PasswordPolicy": {
+                    "MinimumLength": 8, "RequireLowercase": true, "RequireNumbers": true, "RequireSymbols": true,
+                    "RequireUppercase": true, "TemporaryPasswordValidityDays": 7,
+                },
+                "SignInPolicy": {"AllowedFirstAuthFactors": ["PASSWORD"]},
+            },
+            "UserPoolTags": {},
+            "UserPoolTier": "ESSENTIALS",
+            "VerificationMessageTemplate": {"DefaultEmailOption": "CONFIRM_WITH_CODE"},
+        });
+        PoolSettings(Settings::new(fixed, defaults))
+    }
+
+    /// Sets what an update says and resets the rest.
+    ///
+    /// # Errors
+    ///
+    /// When the triggers contradict each other.
+    pub fn update(&mut self, given: &Map<String, Value>) -> Result<(), ApiError> {
+        let triggers = given.get("LambdaConfig").unwrap_or(&Value::Null);
+        for trigger in Trigger::ALL {
+            is_arn(&triggers[trigger.name()])?;
+        }
+        is_arn(&triggers["PreTokenGenerationConfig"]["LambdaArn"])?;
+        let (plain, versioned) = (&triggers["PreTokenGeneration"], &triggers["PreTokenGenerationConfig"]["LambdaArn"]);
+        if !plain.is_null() && !versioned.is_null() && plain != versioned {
+            let message = "PreTokenGeneration and PreTokenGenerationConfig.LambdaArn have to be the same function.";
+            return Err(ApiError::invalid_parameter(message));
+        }
+        self.0.replace(given, &POOL_MEMBERS);
+        Ok(())
+    }
+
+    /// As `DescribeUserPool` tells them.
+    pub fn describe(&self) -> Map<String, Value> {
+        self.0.describe()
+    }
+
+    /// The ARN of the function that is attached to `trigger`, and the version of events that it wants.
+    pub fn function(&self, trigger: Trigger) -> Option<(&str, TriggerVersion)> {
+        let triggers = self.0.get("LambdaConfig");
+        if trigger == Trigger::PreTokenGeneration {
+            let config = &triggers["PreTokenGenerationConfig"];
+            if let Some(arn) = config["LambdaArn"].as_str() {
+                let is_v1 = matches!(config["LambdaVersion"].as_str(), None | Some("V1_0"));
+                return Some((arn, if is_v1 { TriggerVersion::One } else { TriggerVersion::Two }));
+            }
+        }
+        Some((triggers[trigger.name()].as_str()?, TriggerVersion::One))
+    }
+
+    /// Whether an address counts as verified once its owner has confirmed the account with a code.
+    pub fn verifies_email(&self) -> bool {
+        self.0.get("AutoVerifiedAttributes").as_array().is_some_and(|list| list.contains(&json!("email")))
+    }
+
+    /// Whether only administrators may make users.
+    pub fn only_admins_create_users(&self) -> bool {
+        self.0.get("AdminCreateUserConfig")["AllowAdminCreateUserOnly"] == true
+    }
+
+    /// What is wrong with a password, in Cognito's words.
+    pub fn complaint_about(&self, password: &str) -> Option<&'static str> {
+        let policy = &self.0.get("Policies")["PasswordPolicy"];
+        let requires = |rule: &str| policy[rule] == true;
+        let has = |class: fn(char) -> bool| password.chars().any(class);
+        let symbol = |c: char| "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+- ".contains(c);
+        if (password.chars().count() as u64) < policy["MinimumLength"].as_u64().unwrap_or(6) {
+            Some("Password not long enough")
+        } else if requires("RequireUppercase") && !has(|c| c.is_ascii_uppercase()) {
+            Some("Password must have uppercase characters")
+        } else if requires("RequireLowercase") && !has(|c| c.is_ascii_lowercase()) {
+            Some("Password must have lowercase characters")
+        } else if requires("RequireNumbers") && !has(|c| c.is_ascii_digit()) {
+            Some("Password must have numeric characters")
+        } else if requires("RequireSymbols") && !has(symbol) {
+            Some("Password must have symbol characters")
+        } else {
+            None
+        }
+    }
+}
+
+/// Checks what stands where a function's ARN may.
+fn is_arn(value: &Value) -> Result<(), ApiError> {
+    match value.as_str() {
+        None if value.is_null() => Ok(()),
+        None => Err(not_readable()),
+        Some(text) if text.starts_with("arn:") && text.split(':').count() >= 7 && text.len() <= 2_048 => Ok(()),
+        Some(_) => Err(violated("at 'lambdaConfig'", "Member must be the ARN of a function")),
+    }
+}
+
+/// Settings of the app client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientSettings(Settings);
+
+/// What `UpdateUserPoolClient` sets.
+const CLIENT_MEMBERS: [&str; 21] = [
+    "AccessTokenValidity",
+    "AllowedOAuthFlows",
+    "AllowedOAuthFlowsUserPoolClient",
+    "AllowedOAuthScopes",
+    "AnalyticsConfiguration",
+    "AuthSessionValidity",
+    "CallbackURLs",
+    "ClientName",
+    "DefaultRedirectURI",
+    "EnablePropagateAdditionalUserContextData",
+    "EnableTokenRevocation",
+    "ExplicitAuthFlows",
+    "IdTokenValidity",
+    "LogoutURLs",
+    "PreventUserExistenceErrors",
+    "ReadAttributes",
+    "RefreshTokenRotation",
+    "RefreshTokenValidity",
+    "SupportedIdentityProviders",
+    "TokenValidityUnits",
+    "WriteAttributes",
+];
+
+/// The flows that a client can allow.
+const FLOWS: [&str; 6] = [
+    "ADMIN_USER_PASSWORD_AUTH",
+    "CUSTOM_AUTH",
+    "REFRESH_TOKEN_AUTH",
+    "USER_AUTH",
+    "USER_PASSWORD_AUTH",
+    "USER_SRP_AUTH",
+];
+
+/// A kind of token, with its name in settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// ID token.
+    Id,
+    /// Access token.
+    Access,
+    /// Refresh token.
+    Refresh,
+}
+
+impl ClientSettings {
+    /// AWS's defaults.
+    pub fn new(user_pool_id: &str, client_id: &str, secret: Option<&str>) -> ClientSettings {
+        let mut fixed =
+            json!({"ClientId": client_id, "UserPoolId": user_pool_id, "CreationDate": 0, "LastModifiedDate": 0});
+        if let Some(secret) = secret {
+            fixed["ClientSecret"] = json!(secret);
+        }
+        let defaults = json!({
+            "AllowedOAuthFlowsUserPoolClient": false,
+            "AuthSessionValidity": 3,
+            "ClientName": "local-pool",
+            "EnablePropagateAdditionalUserContextData": false,
+            "EnableTokenRevocation": true,
+            "ExplicitAuthFlows": ["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH"],
+            "PreventUserExistenceErrors": "LEGACY",
+            "RefreshTokenValidity": 30,
+            "TokenValidityUnits": {},
+        });
+        ClientSettings(Settings::new(fixed, defaults))
+    }
+
+    /// Sets what an update says and resets the rest.
+    ///
+    /// # Errors
+    ///
+    /// When a number is out of its bounds or a word is none of those that AWS takes.
+    pub fn update(&mut self, given: &Map<String, Value>) -> Result<(), ApiError> {
+        let mut updated = self.clone();
+        updated.0.replace(given, &CLIENT_MEMBERS);
+        updated.check()?;
+        *self = updated;
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), ApiError> {
+        if !self.0.number("AuthSessionValidity").is_some_and(|minutes| (3..=15).contains(&minutes)) {
+            return Err(violated("at 'authSessionValidity'", "Member must have value between 3 and 15"));
+        }
+        let prevent = self.0.get("PreventUserExistenceErrors");
+        if !["LEGACY", "ENABLED"].iter().any(|word| prevent == word) {
+            let constraint = "Member must satisfy enum value set: [LEGACY, ENABLED]";
+            return Err(violated("at 'preventUserExistenceErrors'", constraint));
+        }
+        let flows = self.0.get("ExplicitAuthFlows").as_array().map(Vec::as_slice).unwrap_or_default();
+        for flow in flows.iter().filter_map(Value::as_str) {
+            if ["ADMIN_NO_SRP_AUTH", "CUSTOM_AUTH_FLOW_ONLY", "USER_PASSWORD_AUTH"].contains(&flow) {
+                return Err(ApiError::not_emulated("ExplicitAuthFlows without ALLOW_ in front"));
+            }
+            if !FLOWS.iter().any(|known| flow.strip_prefix("ALLOW_") == Some(known)) {
+                let constraint = format!("Member must satisfy enum value set: [ALLOW_{}]", FLOWS.join(", ALLOW_"));
+                return Err(violated(&format!("'{flow:.64}' at 'explicitAuthFlows'"), &constraint));
+            }
+        }
+        for (kind, from, to) in
+            [(TokenKind::Id, 300, 86_400), (TokenKind::Access, 300, 86_400), (TokenKind::Refresh, 3_600, 315_360_000)]
+        {
+            if !(from..=to).contains(&self.validity(kind)) {
+                return Err(ApiError::invalid_parameter("Invalid range for token validity."));
+            }
+        }
+        Ok(())
+    }
+
+    /// As `DescribeUserPoolClient` tells them.
+    pub fn describe(&self) -> Map<String, Value> {
+        self.0.describe()
+    }
+
+    /// The client's id.
+    pub fn client_id(&self) -> &str {
+        self.0.get("ClientId").as_str().unwrap_or_default()
+    }
+
+    /// The client's secret, if it has one.
+    pub fn secret(&self) -> Option<&str> {
+        self.0.get("ClientSecret").as_str()
+    }
+
+    /// Whether a flow is allowed, such as `CUSTOM_AUTH`.
+    pub fn allows(&self, flow: &str) -> bool {
+        let allowed = format!("ALLOW_{flow}");
+        self.0.get("ExplicitAuthFlows").as_array().is_some_and(|flows| flows.iter().any(|flow| *flow == allowed))
+    }
+
+    /// Whether triggers are run for users who do not exist, and errors do not tell that they do not.
+    pub fn prevents_user_existence_errors(&self) -> bool {
+        self.0.get("PreventUserExistenceErrors") == "ENABLED"
+    }
+
+    /// Life of one `Session` text in seconds.
+    pub fn session_validity(&self) -> u64 {
+        self.0.number("AuthSessionValidity").unwrap_or(3) * 60
+    }
+
+    /// Whether tokens can be revoked, and say by `origin_jti` which sign-in they come from.
+    pub fn revokes_tokens(&self) -> bool {
+        self.0.get("EnableTokenRevocation") == true
+    }
+
+    /// Life of a kind of token in seconds.
+    pub fn validity(&self, kind: TokenKind) -> u64 {
+        let (setting, unit, default, default_unit) = match kind {
+            TokenKind::Id => ("IdTokenValidity", "IdToken", 1, "hours"),
+            TokenKind::Access => ("AccessTokenValidity", "AccessToken", 1, "hours"),
+            TokenKind::Refresh => ("RefreshTokenValidity", "RefreshToken", 30, "days"),
+        };
+        let seconds = match self.0.get("TokenValidityUnits")[unit].as_str().unwrap_or(default_unit) {
+            "seconds" => 1,
+            "minutes" => 60,
+            "hours" => 3_600,
+            _ => 86_400,
+        };
+        self.0.number(setting).unwrap_or(default).saturating_mul(seconds)
+    }
+}

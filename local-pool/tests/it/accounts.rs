@@ -1,0 +1,270 @@
+//! What users do with their accounts and tokens.
+
+use auth_challenge::challenge::UnixSeconds;
+use local_pool::api::Call;
+use local_pool::pool::Step;
+use local_pool::trigger::{Outcome, Trigger};
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+use serde_json::{Value, json};
+
+use crate::stage::{NOW, Stage, arn, returned, three_answers};
+
+fn refresh(stage: &mut Stage, tokens: &Value) -> Result<Value, String> {
+    let parameters = json!({"REFRESH_TOKEN": tokens["RefreshToken"]});
+    let call = json!({"AuthFlow": "REFRESH_TOKEN_AUTH", "AuthParameters": parameters, "ClientMetadata": {"a": "b"}});
+    let reply = stage.ask("InitiateAuth", call).map_err(|error| error.message)?;
+    Ok(reply["AuthenticationResult"].clone())
+}
+
+fn get_user(stage: &mut Stage, tokens: &Value) -> Result<Value, String> {
+    stage.ask("GetUser", json!({"AccessToken": tokens["AccessToken"]})).map_err(|error| error.message)
+}
+
+#[test]
+fn tokens_are_refreshed_and_remember_the_sign_in() {
+    let mut stage = Stage::default();
+    let first = stage.sign_in();
+    stage.now = UnixSeconds(NOW.0 + 86_400);
+    for flow in ["REFRESH_TOKEN_AUTH", "REFRESH_TOKEN"] {
+        let parameters = json!({"REFRESH_TOKEN": first["RefreshToken"], "DEVICE_KEY": "eu-west-1_device"});
+        let reply = stage.ask("InitiateAuth", json!({"AuthFlow": flow, "AuthParameters": parameters})).unwrap();
+        // No trigger of a sign-in runs.
+        assert_eq!(stage.triggers(), []);
+        let second = &reply["AuthenticationResult"];
+        assert_eq!(second.get("RefreshToken"), None);
+        for token in ["IdToken", "AccessToken"] {
+            let (before, after) = (stage.claims(&first[token]), stage.claims(&second[token]));
+            assert_eq!(before["origin_jti"], after["origin_jti"]);
+            assert!(before["origin_jti"].is_string());
+            assert_eq!((&after["auth_time"], &after["iat"]), (&json!(NOW.0), &json!(NOW.0 + 86_400)));
+            assert_ne!(before["jti"], after["jti"]);
+        }
+    }
+    for token in ["", "nonsense", first["AccessToken"].as_str().unwrap()] {
+        assert_eq!(refresh(&mut stage, &json!({"RefreshToken": token})).unwrap_err(), "Invalid Refresh Token.");
+    }
+}
+
+#[test]
+fn tokens_expire_when_the_client_says_so() {
+    let mut stage = Stage::with_client(json!({
+        "AccessTokenValidity": 10, "IdTokenValidity": 20, "RefreshTokenValidity": 2,
+        "TokenValidityUnits": {"AccessToken": "minutes", "IdToken": "minutes", "RefreshToken": "hours"},
+    }));
+    let tokens = stage.sign_in();
+    assert_eq!(tokens["ExpiresIn"], 600);
+    assert_eq!(stage.claims(&tokens["IdToken"])["exp"], NOW.0 + 1_200);
+    assert_eq!(stage.claims(&tokens["AccessToken"])["exp"], NOW.0 + 600);
+    stage.now = UnixSeconds(NOW.0 + 599);
+    assert!(get_user(&mut stage, &tokens).is_ok());
+    stage.now = UnixSeconds(NOW.0 + 600);
+    assert_eq!(get_user(&mut stage, &tokens).unwrap_err(), "Invalid Access Token");
+    stage.now = UnixSeconds(NOW.0 + 7_199);
+    assert!(refresh(&mut stage, &tokens).is_ok());
+    stage.now = UnixSeconds(NOW.0 + 7_200);
+    assert_eq!(refresh(&mut stage, &tokens).unwrap_err(), "Refresh Token has expired");
+}
+
+#[test]
+fn a_revoked_sign_in_is_over_and_no_other() {
+    let mut stage = Stage::default();
+    let (one, two) = (stage.sign_in(), stage.sign_in());
+    let refreshed = refresh(&mut stage, &one).unwrap();
+    stage.ask("RevokeToken", json!({"Token": one["RefreshToken"]})).unwrap();
+    assert_eq!(refresh(&mut stage, &one).unwrap_err(), "Refresh Token has been revoked");
+    for tokens in [&one, &refreshed] {
+        assert_eq!(get_user(&mut stage, tokens).unwrap_err(), "Access Token has been revoked");
+    }
+    assert!(get_user(&mut stage, &two).is_ok() && refresh(&mut stage, &two).is_ok());
+    // A token that is none is no error (RFC 7009 §2.2).
+    assert!(stage.ask("RevokeToken", json!({"Token": "nonsense"})).is_ok());
+
+    let mut stage = Stage::with_client(json!({"EnableTokenRevocation": false}));
+    let tokens = stage.sign_in();
+    assert_eq!(stage.claims(&tokens["IdToken"]).get("origin_jti"), None);
+    let error = stage.ask("RevokeToken", json!({"Token": tokens["RefreshToken"]})).unwrap_err();
+    assert_eq!(error.kind, "UnsupportedOperationException");
+}
+
+#[test]
+fn signing_out_of_everything_ends_all_sign_ins_so_far() {
+    let mut stage = Stage::default();
+    let (one, two) = (stage.sign_in(), stage.sign_in());
+    stage.ask("GlobalSignOut", json!({"AccessToken": one["AccessToken"]})).unwrap();
+    for tokens in [&one, &two] {
+        assert_eq!(refresh(&mut stage, tokens).unwrap_err(), "Refresh Token has been revoked");
+        assert_eq!(get_user(&mut stage, tokens).unwrap_err(), "Access Token has been revoked");
+    }
+    let three = stage.sign_in();
+    assert!(get_user(&mut stage, &three).is_ok() && refresh(&mut stage, &three).is_ok());
+}
+
+#[test]
+fn an_access_token_tells_who_one_is_and_nothing_else_does() {
+    let mut stage = Stage::default();
+    let tokens = stage.sign_in();
+    let user = get_user(&mut stage, &tokens).unwrap();
+    assert_eq!(user["Username"], "alice");
+    let attributes = user["UserAttributes"].as_array().unwrap();
+    assert!(attributes.contains(&json!({"Name": "email_verified", "Value": "true"})));
+    let access = tokens["AccessToken"].as_str().unwrap();
+    let (rest, signature) = access.rsplit_once('.').unwrap();
+    let swapped: String = signature.chars().rev().collect();
+    let (_, claims) = rest.split_once('.').unwrap();
+    for token in [
+        tokens["IdToken"].as_str().unwrap().to_owned(),
+        tokens["RefreshToken"].as_str().unwrap().to_owned(),
+        format!("{rest}.{swapped}"),
+        format!("{rest}."),
+        format!("eyJhbGciOiJub25lIn0.{claims}."),
+        "a.b.c".to_owned(),
+        String::new(),
+    ] {
+        assert_eq!(
+            get_user(&mut stage, &json!({"AccessToken": token})).unwrap_err(),
+            "Invalid Access Token",
+            "{token}"
+        );
+    }
+    stage.ask("AdminDisableUser", json!({"Username": "alice"})).unwrap();
+    assert_eq!(get_user(&mut stage, &tokens).unwrap_err(), "User is disabled.");
+    assert_eq!(refresh(&mut stage, &tokens).unwrap_err(), "User is disabled.");
+    stage.ask("AdminEnableUser", json!({"Username": "alice"})).unwrap();
+    assert!(get_user(&mut stage, &tokens).is_ok());
+    stage.ask("AdminDeleteUser", json!({"Username": "alice"})).unwrap();
+    assert_eq!(get_user(&mut stage, &tokens).unwrap_err(), "User does not exist.");
+    assert_eq!(refresh(&mut stage, &tokens).unwrap_err(), "Invalid Refresh Token.");
+}
+
+#[test]
+fn somebody_signs_up_confirms_and_signs_in() {
+    let mut stage = Stage::default();
+    let attributes = json!([{"Name": "name", "Value": "Zoë"}, {"Name": "sub", "Value": "mine"}]);
+    let sign_up = json!({"Username": "zoe@example.com", "Password": "Correct horse 1", "UserAttributes": attributes});
+    let reply = stage.ask("SignUp", sign_up.clone()).unwrap();
+    assert_eq!(reply["UserConfirmed"], false);
+    let delivery = json!({"AttributeName": "email", "DeliveryMedium": "EMAIL", "Destination": "z***@e***"});
+    assert_eq!(reply["CodeDeliveryDetails"], delivery);
+    let letters = stage.pool.take_letters();
+    assert_eq!((letters.len(), &*letters[0].to), (1, "zoe@example.com"));
+    let code = letters[0].text.trim().rsplit(' ').next().unwrap().to_owned();
+
+    let again = stage.ask("SignUp", sign_up).unwrap_err();
+    assert_eq!(
+        (again.kind, &*again.message),
+        ("UsernameExistsException", "An account with the given email already exists.")
+    );
+    let confirm = |code: &str| json!({"Username": "zoe@example.com", "ConfirmationCode": code});
+    let wrong = if code == "000000" { "000001" } else { "000000" };
+    for code in [wrong, "", "0"] {
+        assert_eq!(stage.ask("ConfirmSignUp", confirm(code)).unwrap_err().kind, "CodeMismatchException");
+    }
+    stage.ask("ConfirmSignUp", confirm(&code)).unwrap();
+    let message = stage.complaint("ConfirmSignUp", confirm(&code));
+    assert_eq!(message, "User cannot be confirmed. Current status is CONFIRMED");
+    let nobody = json!({"Username": "nobody@example.com", "ConfirmationCode": "123456"});
+    assert_eq!(stage.ask("ConfirmSignUp", nobody).unwrap_err().kind, "CodeMismatchException");
+
+    let zoe = stage.ask("AdminGetUser", json!({"Username": "zoe@example.com"})).unwrap();
+    let attributes = zoe["UserAttributes"].as_array().unwrap();
+    assert!(attributes.contains(&json!({"Name": "email_verified", "Value": "true"})));
+    // Nobody chooses who they are.
+    assert!(attributes.contains(&json!({"Name": "sub", "Value": reply["UserSub"]})) && reply["UserSub"] != "mine");
+    let challenge = stage.initiate(json!({"USERNAME": "Zoe@example.com"}), json!(null)).unwrap();
+    let username = challenge["ChallengeParameters"]["USERNAME"].as_str().unwrap().to_owned();
+    assert!(stage.respond(&challenge["Session"], &username, "right").is_ok());
+}
+
+#[test]
+fn what_a_sign_up_cannot_be() {
+    let mut stage = Stage::default();
+    let sign_up = |name: &str, password: &str| json!({"Username": name, "Password": password});
+    assert_eq!(stage.complaint("SignUp", sign_up("zoe", "Correct horse 1")), "Username should be an email.");
+    for (password, complaint) in [
+        ("Aa1 ", "Password not long enough"),
+        ("correct horse 1", "Password must have uppercase characters"),
+        ("CORRECT HORSE 1", "Password must have lowercase characters"),
+        ("Correct horse", "Password must have numeric characters"),
+        ("Correcthorse1", "Password must have symbol characters"),
+    ] {
+        let error = stage.ask("SignUp", sign_up("zoe@example.com", password)).unwrap_err();
+        assert_eq!(error.kind, "InvalidPasswordException");
+        assert_eq!(error.message, format!("Password did not conform with policy: {complaint}"));
+    }
+    // Without a password there is none.
+    stage.ask("SignUp", json!({"Username": "zoe@example.com"})).unwrap();
+    let only_admins = json!({"AdminCreateUserConfig": {"AllowAdminCreateUserOnly": true}});
+    stage.ask("UpdateUserPool", only_admins).unwrap();
+    let error = stage.ask("SignUp", sign_up("yan@example.com", "Correct horse 1")).unwrap_err();
+    assert_eq!((error.kind, &*error.message), ("NotAuthorizedException", "SignUp is not permitted for this user pool"));
+}
+
+#[test]
+fn pre_sign_up_decides() {
+    let sign_up = json!({
+        "Username": "zoe@example.com", "Password": "Correct horse 1", "ClientMetadata": {"from": "shop"},
+        "ValidationData": [{"Name": "captcha", "Value": "x"}],
+    });
+    let with = || Stage::with_triggers(json!({"PreSignUp": arn("pre-sign-up")}));
+    let mut stage = with();
+    let confirm = json!({"autoConfirmUser": true, "autoVerifyEmail": true, "autoVerifyPhone": false});
+    let reply = stage.call("SignUp", sign_up.clone(), |_, event| returned(event, confirm.clone())).unwrap();
+    assert_eq!(reply["UserConfirmed"], true);
+    assert_eq!(stage.pool.take_letters(), []);
+    let (trigger, event) = &stage.events[0];
+    assert_eq!((*trigger, &event["triggerSource"]), (Trigger::PreSignUp, &json!("PreSignUp_SignUp")));
+    assert_eq!(
+        event["request"],
+        json!({
+            "userAttributes": {"email": "zoe@example.com"}, "validationData": {"captcha": "x"},
+            "clientMetadata": {"from": "shop"},
+        })
+    );
+    assert_eq!(
+        event["response"],
+        json!({"autoConfirmUser": false, "autoVerifyEmail": false, "autoVerifyPhone": false})
+    );
+    assert_eq!(event["userName"], reply["UserSub"]);
+    assert!(stage.initiate(json!({"USERNAME": "zoe@example.com"}), json!(null)).is_ok());
+
+    let mut stage = with();
+    let error = stage.call("SignUp", sign_up.clone(), |_, _| Outcome::Failed("No.".to_owned())).unwrap_err();
+    assert_eq!((error.kind, &*error.message), ("UserLambdaValidationException", "PreSignUp failed with error No.."));
+    assert_eq!(
+        stage.ask("AdminGetUser", json!({"Username": "zoe@example.com"})).unwrap_err().kind,
+        "UserNotFoundException"
+    );
+    let reply = stage.call("SignUp", sign_up.clone(), |_, event| returned(event, json!({"autoConfirmUser": "yes"})));
+    assert_eq!(reply.unwrap_err().message, "Unrecognizable lambda output");
+
+    // Administrators confirm whom they make themselves.
+    let create = json!({"Username": "yan@example.com", "ClientMetadata": {"from": "admin"}});
+    let reply = stage.call("AdminCreateUser", create, |_, event| returned(event, confirm.clone())).unwrap();
+    assert_eq!(reply["User"]["UserStatus"], "FORCE_CHANGE_PASSWORD");
+    let event = &stage.events[0].1;
+    assert_eq!(event["triggerSource"], "PreSignUp_AdminCreateUser");
+    let attributes = json!({"email": "yan@example.com", "cognito:user_status": "FORCE_CHANGE_PASSWORD"});
+    assert_eq!(event["request"]["userAttributes"], attributes);
+    assert_eq!(event["request"]["validationData"], Value::Null);
+}
+
+#[test]
+fn two_sign_ups_at_once_make_one_user() {
+    let mut stage = Stage::with_triggers(json!({"PreSignUp": arn("pre-sign-up")}));
+    let sign_up = json!({"ClientId": "1client", "Username": "zoe@example.com", "Password": "Correct horse 1"});
+    let target = "AWSCognitoIdentityProviderService.SignUp";
+    let call = Call::read(target, sign_up.to_string().as_bytes(), false).unwrap();
+    let rng = &mut UnwrapErr(SysRng);
+    // Both are with the trigger before either is done.
+    let steps = [(); 2].map(|()| stage.pool.handle(&call, NOW, rng));
+    let replies = steps.map(|step| {
+        let Step::Invoke(invocation) = step else { panic!("no trigger") };
+        let outcome = three_answers(invocation.trigger, &invocation.event);
+        match stage.pool.resume(invocation.then, outcome, NOW, rng) {
+            Step::Reply(reply) => reply.map(drop).map_err(|error| error.kind),
+            Step::Invoke(_) => panic!("another trigger"),
+        }
+    });
+    assert_eq!(replies, [Ok(()), Err("UsernameExistsException")]);
+}

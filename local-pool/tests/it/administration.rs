@@ -1,0 +1,174 @@
+//! What administrators do.
+
+use local_pool::trigger::Trigger;
+use serde_json::{Value, json};
+
+use crate::stage::{POOL_ID, Stage, arn};
+
+fn attribute(user: &Value, name: &str) -> Option<String> {
+    let list = user["UserAttributes"].as_array().unwrap();
+    list.iter().find(|attribute| attribute["Name"] == name).map(|found| found["Value"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_user_is_made_looked_at_changed_and_deleted() {
+    let mut stage = Stage::default();
+    let attributes = json!([
+        {"Name": "email", "Value": "zoe@example.com"}, {"Name": "email_verified", "Value": "true"},
+        {"Name": "custom:tenant", "Value": "acme"},
+    ]);
+    let create =
+        json!({"Username": "zoe@example.com", "UserAttributes": attributes, "TemporaryPassword": "Temporary 1!"});
+    let user = stage.ask("AdminCreateUser", create.clone()).unwrap()["User"].clone();
+    assert_eq!((&user["UserStatus"], &user["Enabled"]), (&json!("FORCE_CHANGE_PASSWORD"), &json!(true)));
+    let letters = stage.pool.take_letters();
+    assert_eq!(letters[0].text, "Your username is zoe@example.com and temporary password is Temporary 1!\n");
+    assert_eq!(stage.ask("AdminCreateUser", create).unwrap_err().kind, "UsernameExistsException");
+
+    let zoe = json!({"Username": user["Username"]});
+    let get = |stage: &mut Stage| stage.ask("AdminGetUser", json!({"Username": "zoe@example.com"}));
+    assert_eq!(attribute(&get(&mut stage).unwrap(), "custom:tenant").unwrap(), "acme");
+    let update = |changes: Value| json!({"Username": "zoe@example.com", "UserAttributes": changes});
+    stage.ask("AdminUpdateUserAttributes", update(json!([{"Name": "custom:tenant", "Value": ""}]))).unwrap();
+    assert_eq!(attribute(&get(&mut stage).unwrap(), "custom:tenant"), None);
+    let sub = update(json!([{"Name": "sub", "Value": "x"}]));
+    assert_eq!(stage.complaint("AdminUpdateUserAttributes", sub), "Cannot modify the non-mutable attribute sub");
+
+    let set = json!({"Username": "zoe@example.com", "Password": "Correct horse 1", "Permanent": true});
+    stage.ask("AdminSetUserPassword", set).unwrap();
+    assert_eq!(get(&mut stage).unwrap()["UserStatus"], "CONFIRMED");
+    stage.ask("AdminSetUserPassword", json!({"Username": "zoe@example.com", "Password": "Correct horse 2"})).unwrap();
+    assert_eq!(get(&mut stage).unwrap()["UserStatus"], "FORCE_CHANGE_PASSWORD");
+
+    stage.ask("AdminDisableUser", zoe.clone()).unwrap();
+    assert_eq!(get(&mut stage).unwrap()["Enabled"], false);
+    let refused = stage.initiate(json!({"USERNAME": "zoe@example.com"}), json!(null)).unwrap_err();
+    assert_eq!((refused.kind, &*refused.message), ("NotAuthorizedException", "User is disabled."));
+    stage.ask("AdminEnableUser", zoe.clone()).unwrap();
+    assert!(stage.initiate(json!({"USERNAME": "zoe@example.com"}), json!(null)).is_ok());
+    stage.ask("AdminDeleteUser", zoe).unwrap();
+    let gone = get(&mut stage).unwrap_err();
+    assert_eq!((gone.kind, &*gone.message), ("UserNotFoundException", "User does not exist."));
+}
+
+#[test]
+fn t31_a_new_address_is_not_verified() {
+    let mut stage = Stage::default();
+    let update = |changes: Value| json!({"Username": "alice", "UserAttributes": changes});
+    let verified = |stage: &mut Stage| {
+        attribute(&stage.ask("AdminGetUser", json!({"Username": "alice"})).unwrap(), "email_verified").unwrap()
+    };
+    let same = json!([{"Name": "email", "Value": "alice@example.com"}]);
+    stage.ask("AdminUpdateUserAttributes", update(same)).unwrap();
+    assert_eq!(verified(&mut stage), "true");
+    stage.ask("AdminUpdateUserAttributes", update(json!([{"Name": "email", "Value": "al@example.com"}]))).unwrap();
+    assert_eq!(verified(&mut stage), "false");
+    let both = json!([{"Name": "email", "Value": "a@example.com"}, {"Name": "email_verified", "Value": "true"}]);
+    stage.ask("AdminUpdateUserAttributes", update(both)).unwrap();
+    assert_eq!(verified(&mut stage), "true");
+}
+
+#[test]
+fn a_made_user_gets_a_password_that_the_policy_allows_unless_nobody_is_to_be_told() {
+    let mut stage = Stage::default();
+    stage.ask("AdminCreateUser", json!({"Username": "zoe@example.com"})).unwrap();
+    let password = stage.pool.take_letters()[0].text.trim().rsplit(' ').next().unwrap().to_owned();
+    let parameters = json!({"USERNAME": "zoe@example.com", "PASSWORD": password});
+    let call = json!({"AuthFlow": "ADMIN_USER_PASSWORD_AUTH", "AuthParameters": parameters});
+    assert_eq!(stage.ask("AdminInitiateAuth", call).unwrap()["ChallengeName"], "NEW_PASSWORD_REQUIRED");
+    stage.ask("AdminCreateUser", json!({"Username": "yan@example.com", "MessageAction": "SUPPRESS"})).unwrap();
+    assert_eq!(stage.pool.take_letters(), []);
+    let weak = json!({"Username": "xi@example.com", "TemporaryPassword": "x"});
+    assert_eq!(stage.ask("AdminCreateUser", weak).unwrap_err().kind, "InvalidPasswordException");
+    let resend = json!({"Username": "zoe@example.com", "MessageAction": "RESEND"});
+    assert_eq!(stage.complaint("AdminCreateUser", resend), "The local pool does not emulate MessageAction RESEND.");
+    let other = json!({"Username": "zoe@example.com", "MessageAction": "SHOUT"});
+    assert!(stage.complaint("AdminCreateUser", other).contains("Value 'SHOUT' at 'messageAction'"));
+}
+
+#[test]
+fn an_update_of_the_pool_resets_what_it_leaves_out() {
+    let mut stage = Stage::default();
+    let describe = |stage: &mut Stage| stage.ask("DescribeUserPool", json!({})).unwrap()["UserPool"].clone();
+    let before = describe(&mut stage);
+    assert_eq!((&before["Id"], &before["AutoVerifiedAttributes"]), (&json!(POOL_ID), &json!(["email"])));
+    assert_eq!(before["LambdaConfig"]["DefineAuthChallenge"], arn("define-auth-challenge"));
+    assert_eq!(before["EstimatedNumberOfUsers"], 4);
+
+    stage.ask("UpdateUserPool", json!({"UserPoolTags": {"team": "sign-in"}, "MfaConfiguration": "OPTIONAL"})).unwrap();
+    let after = describe(&mut stage);
+    assert_eq!((&after["LambdaConfig"], after.get("AutoVerifiedAttributes")), (&json!({}), None));
+    assert_eq!((&after["UserPoolTags"]["team"], &after["MfaConfiguration"]), (&json!("sign-in"), &json!("OPTIONAL")));
+    let gone = stage.initiate(json!({"USERNAME": "alice"}), json!(null)).unwrap_err();
+    assert_eq!(gone.message, "Custom auth lambda trigger is not configured for the user pool.");
+
+    // Everything that was there, written back.
+    let back =
+        ["LambdaConfig", "AutoVerifiedAttributes", "Policies"].map(|name| (name.to_owned(), before[name].clone()));
+    stage.ask("UpdateUserPool", Value::from_iter(back)).unwrap();
+    let restored = describe(&mut stage);
+    assert_eq!((&restored["LambdaConfig"], &restored["MfaConfiguration"]), (&before["LambdaConfig"], &json!("OFF")));
+    assert!(stage.initiate(json!({"USERNAME": "alice"}), json!(null)).is_ok());
+
+    // The function that is attached is the one that is invoked.
+    let mut config = before["LambdaConfig"].clone();
+    config["DefineAuthChallenge"] = json!("arn:aws:lambda:eu-west-1:123456789012:function:other:live");
+    stage.ask("UpdateUserPool", json!({"LambdaConfig": config})).unwrap();
+    assert_eq!(describe(&mut stage)["LambdaConfig"], config);
+    for (config, kind) in [
+        (json!({"DefineAuthChallenge": "define-auth-challenge"}), "InvalidParameterException"),
+        (json!({"DefineAuthChallenge": 7}), "SerializationException"),
+        (
+            json!({
+                "PreTokenGeneration": arn("one"),
+                "PreTokenGenerationConfig": {"LambdaVersion": "V2_0", "LambdaArn": arn("two")},
+            }),
+            "InvalidParameterException",
+        ),
+    ] {
+        assert_eq!(stage.ask("UpdateUserPool", json!({"LambdaConfig": config})).unwrap_err().kind, kind);
+    }
+}
+
+#[test]
+fn an_update_of_the_client_resets_what_it_leaves_out() {
+    let mut stage = Stage::with_client(json!({"AuthSessionValidity": 10, "AccessTokenValidity": 5}));
+    let client = stage.ask("DescribeUserPoolClient", json!({})).unwrap()["UserPoolClient"].clone();
+    assert_eq!((&client["ClientId"], &client["AuthSessionValidity"]), (&json!("1client"), &json!(10)));
+    let updated = stage.ask("UpdateUserPoolClient", json!({"ClientName": "web"})).unwrap()["UserPoolClient"].clone();
+    assert_eq!((&updated["ClientName"], &updated["AuthSessionValidity"]), (&json!("web"), &json!(3)));
+    assert_eq!((&updated["PreventUserExistenceErrors"], updated.get("AccessTokenValidity")), (&json!("LEGACY"), None));
+    assert_eq!(
+        updated["ExplicitAuthFlows"],
+        json!(["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH"])
+    );
+    for wrong in [
+        json!({"AuthSessionValidity": 2}),
+        json!({"AuthSessionValidity": 16}),
+        json!({"PreventUserExistenceErrors": "MAYBE"}),
+        json!({"ExplicitAuthFlows": ["ALLOW_EVERYTHING"]}),
+        json!({"ExplicitAuthFlows": ["CUSTOM_AUTH_FLOW_ONLY"]}),
+        json!({"AccessTokenValidity": 1, "TokenValidityUnits": {"AccessToken": "minutes"}}),
+        json!({"IdTokenValidity": 2, "TokenValidityUnits": {"IdToken": "days"}}),
+        json!({"RefreshTokenValidity": 10_000}),
+    ] {
+        assert_eq!(
+            stage.ask("UpdateUserPoolClient", wrong.clone()).unwrap_err().kind,
+            "InvalidParameterException",
+            "{wrong}"
+        );
+    }
+    // None of these has changed anything.
+    assert_eq!(stage.ask("DescribeUserPoolClient", json!({})).unwrap()["UserPoolClient"], updated);
+    let other = stage.complaint("DescribeUserPoolClient", json!({"ClientId": "2client"}));
+    assert_eq!(other, "User pool client 2client does not exist.");
+}
+
+#[test]
+fn settings_count_at_once() {
+    let mut stage = Stage::default();
+    stage.ask("UpdateUserPoolClient", json!({"ExplicitAuthFlows": ["ALLOW_REFRESH_TOKEN_AUTH"]})).unwrap();
+    let refused = stage.initiate(json!({"USERNAME": "alice"}), json!(null)).unwrap_err();
+    assert_eq!(refused.message, "CUSTOM_AUTH is not enabled for the client.");
+    assert_eq!(stage.triggers(), [] as [Trigger; 0]);
+}
