@@ -249,7 +249,7 @@ pub(crate) async fn start(mut options: Options) -> Result<Server, Box<dyn Error>
         Trigger::OURS.iter().filter(|trigger| is_ours(trigger)).map(|trigger| trigger.function()).collect();
     if options.lambda_endpoint.is_none() && !ours.is_empty() {
         eprintln!("Building the functions.");
-        let programs = build::functions(workspace()).await?;
+        let programs = build::functions(workspace(), "dev").await?;
         options.programs.extend(
             programs
                 .into_iter()

@@ -41,13 +41,13 @@ impl fmt::Display for BuildError {
 
 impl std::error::Error for BuildError {}
 
-/// Builds the functions of the workspace at `root` and tells where each one's program is. cargo's progress goes to standard
-/// error.
+/// Builds the functions of the workspace at `root` with a profile of cargo's, such as `dev`, and tells where each one's program
+/// is. cargo's progress goes to standard error.
 ///
 /// # Errors
 ///
 /// When cargo does not build all four.
-pub async fn functions(root: &Path) -> Result<BTreeMap<&'static str, PathBuf>, BuildError> {
+pub async fn functions(root: &Path, profile: &str) -> Result<BTreeMap<&'static str, PathBuf>, BuildError> {
     if !root.join("functions").is_dir() {
         return Err(BuildError::NoSources(root.to_owned()));
     }
@@ -57,7 +57,7 @@ pub async fn functions(root: &Path) -> Result<BTreeMap<&'static str, PathBuf>, B
         .current_dir(root)
         // The whole workspace is named so that cargo chooses the features of shared dependencies as in
         // `cargo test --workspace`, and does not build them once more for one or the other.
-        .args(["build", "--workspace", "--message-format=json-render-diagnostics"])
+        .args(["build", "--workspace", "--profile", profile, "--message-format=json-render-diagnostics"])
         .args(names.iter().flat_map(|name| ["--bin", name]))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

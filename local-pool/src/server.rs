@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Json, Response};
@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tower_http::cors::CorsLayer;
@@ -75,7 +76,12 @@ pub struct Options {
     pub logs: LogSink,
     /// Told of each invocation of a trigger.
     pub observer: Option<Observer>,
+    /// What time it is for the pool. The functions go by the machine's.
+    pub clock: Clock,
 }
+
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 impl Options {
     /// A pool in which everybody who has an address of their own may sign in with a code, and in no other way. No function is
@@ -105,6 +111,7 @@ impl Options {
             state: None,
             logs,
             observer: None,
+            clock: Arc::new(SystemTime::now),
         }
     }
 }
@@ -220,6 +227,7 @@ struct App {
     recorder: Option<Recorder>,
     state: Option<StateFile>,
     logs: LogSink,
+    clock: Clock,
 }
 
 /// Takes a port on 127.0.0.1, a free one for 0.
@@ -307,6 +315,7 @@ impl Server {
             recorder,
             state,
             logs,
+            clock: options.clock,
         });
         // A file that cannot be written is better known now than after the first sign-up.
         app.save().map_err(|why| {
@@ -461,7 +470,7 @@ fn unreadable(error: &BytesRejection) -> ApiError {
 impl App {
     /// Drives the pool's state machine: invokes the triggers that it asks for until it has a reply.
     async fn answer(&self, call: &Call) -> Result<Value, ApiError> {
-        let now = || SystemTime::now().into();
+        let now = || (self.clock)().into();
         let rng = &mut UnwrapErr(SysRng);
         let mut step = self.pool.lock().handle(call, now(), rng);
         let reply = loop {
@@ -513,8 +522,15 @@ async fn openid_configuration(State(app): State<Arc<App>>) -> Json<Value> {
     }))
 }
 
-async fn mailbox(State(app): State<Arc<App>>) -> Json<Vec<Mail>> {
-    Json(app.mailbox.lock().mails().cloned().collect())
+/// Which mails to show: all of them, or those to one address.
+#[derive(Deserialize)]
+struct Shown {
+    to: Option<String>,
+}
+
+async fn mailbox(State(app): State<Arc<App>>, Query(shown): Query<Shown>) -> Json<Vec<Mail>> {
+    let is_shown = |mail: &&Mail| shown.to.as_ref().is_none_or(|to| mail.to == *to);
+    Json(app.mailbox.lock().mails().filter(is_shown).cloned().collect())
 }
 
 async fn local_pool(State(app): State<Arc<App>>) -> Json<Value> {

@@ -8,16 +8,16 @@ use parking_lot::Mutex;
 
 use crate::pool::{Pool, PoolState};
 
-/// The file, and which change of the pool it holds.
+/// The file, and which change of the pool it holds, if any.
 pub struct StateFile {
     path: PathBuf,
-    saved: Mutex<u64>,
+    saved: Mutex<Option<u64>>,
 }
 
 impl StateFile {
     /// The file at `path`, which need not be there yet.
     pub fn new(path: PathBuf) -> StateFile {
-        StateFile { path, saved: Mutex::new(0) }
+        StateFile { path, saved: Mutex::new(None) }
     }
 
     /// Where it is.
@@ -48,14 +48,14 @@ impl StateFile {
         let mut saved = self.saved.lock();
         let (changes, state) = {
             let pool = pool.lock();
-            if pool.changes() == *saved {
+            if *saved == Some(pool.changes()) {
                 return Ok(());
             }
             (pool.changes(), pool.to_state().map_err(|error| error.message)?)
         };
         let text = serde_json::to_vec_pretty(&state).map_err(|error| error.to_string())?;
         self.replace(&text).map_err(|error| error.to_string())?;
-        *saved = changes;
+        *saved = Some(changes);
         Ok(())
     }
 

@@ -7,5 +7,6 @@ mod leaks;
 mod panics;
 mod program;
 mod running;
+mod sdk;
 mod sign_in;
 mod tidy;

@@ -1,0 +1,203 @@
+//! The pool on its port: requests that are no calls, triggers that are commands, the file that it is kept in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use local_pool::lambda::Program;
+use local_pool::server::{Addresses, Options, Server, bind};
+use local_pool::trigger::Trigger;
+use reqwest::{Client, Response, StatusCode};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+struct Running {
+    addresses: Addresses,
+    http: Client,
+    lines: Arc<Mutex<Vec<String>>>,
+    server: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn try_start(change: impl FnOnce(&mut Options)) -> Result<Running, String> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&lines);
+    let logs = Arc::new(move |name: &str, line: &str| sink.lock().unwrap().push(format!("[{name}] {line}")));
+    let mut options = Options::new(bind(0).await.unwrap(), logs);
+    change(&mut options);
+    let server = Server::start(options).await.map_err(|error| error.to_string())?;
+    let addresses = server.addresses().clone();
+    let server = tokio::spawn(async move { server.serve(std::future::pending()).await.unwrap() });
+    Ok(Running { addresses, http: Client::builder().no_proxy().build().unwrap(), lines, server })
+}
+
+impl Running {
+    async fn post(&self, target: &str, body: impl Into<reqwest::Body>) -> Response {
+        let request = self.http.post(&self.addresses.endpoint).header("authorization", "AWS4-HMAC-SHA256 test");
+        request.header("x-amz-target", target).body(body).send().await.unwrap()
+    }
+
+    async fn call(&self, operation: &str, mut parameters: Value) -> Result<Value, String> {
+        parameters["ClientId"] = json!(self.addresses.client_id);
+        parameters["UserPoolId"] = json!(self.addresses.user_pool_id);
+        let target = format!("AWSCognitoIdentityProviderService.{operation}");
+        let reply = self.post(&target, parameters.to_string()).await;
+        let (status, reply) = (reply.status(), reply.json::<Value>().await.unwrap());
+        if status == StatusCode::OK { Ok(reply) } else { Err(reply["message"].as_str().unwrap().to_owned()) }
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_sent_gets_cognitos_error_and_the_pool_goes_on() {
+    let pool = try_start(|_| ()).await.unwrap();
+    let initiate = "AWSCognitoIdentityProviderService.InitiateAuth";
+    let large = vec![b'x'; 2 * 1024 * 1024];
+    let large_json =
+        json!({"AuthFlow": "CUSTOM_AUTH", "ClientMetadata": {"a": "x".repeat(2 * 1024 * 1024)}}).to_string();
+    let deep = "[".repeat(500_000);
+    for (target, body, status, kind) in [
+        (initiate, b"".to_vec(), 400, "SerializationException"),
+        (initiate, b"not JSON".to_vec(), 400, "SerializationException"),
+        (initiate, vec![0xff, 0x00], 400, "SerializationException"),
+        (initiate, deep.into_bytes(), 400, "SerializationException"),
+        (initiate, large, 413, "RequestEntityTooLargeException"),
+        (initiate, large_json.into_bytes(), 413, "RequestEntityTooLargeException"),
+        (initiate, b"{}".to_vec(), 400, "InvalidParameterException"),
+        (initiate, br#"{"AuthFlow": 7}"#.to_vec(), 400, "SerializationException"),
+        ("", b"{}".to_vec(), 400, "UnknownOperationException"),
+        ("InitiateAuth", b"{}".to_vec(), 400, "UnknownOperationException"),
+        ("AWSCognitoIdentityProviderService.ListUsers", b"{}".to_vec(), 400, "UnknownOperationException"),
+    ] {
+        let reply = pool.post(target, body).await;
+        assert_eq!(reply.status().as_u16(), status, "{kind}");
+        assert_eq!(reply.headers()["x-amzn-errortype"], format!("{kind}:"));
+        assert_eq!(reply.headers()["content-type"], "application/x-amz-json-1.1");
+        assert!(reply.headers().contains_key("x-amzn-requestid"));
+        assert_eq!(reply.json::<Value>().await.unwrap()["__type"], kind);
+    }
+    let unsigned = pool.http.post(&pool.addresses.endpoint).body("{}");
+    let unsigned =
+        unsigned.header("x-amz-target", "AWSCognitoIdentityProviderService.AdminGetUser").send().await.unwrap();
+    assert_eq!(unsigned.headers()["x-amzn-errortype"], "MissingAuthenticationTokenException:");
+    assert!(pool.call("DescribeUserPool", json!({})).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_trigger_may_be_any_command_that_asks_for_events() {
+    let program = std::env::current_exe().unwrap();
+    // The function of lambda.rs, which returns the event as it came.
+    let command = format!("BEHAVIOUR=serve exec '{}' --exact lambda::the_function --nocapture", program.display());
+    let pool = try_start(|options| {
+        options.triggers.insert(Trigger::PreSignUp, "pre-sign-up".to_owned());
+        options.programs.insert("pre-sign-up".to_owned(), Program::from_command(&command));
+    });
+    let pool = pool.await.unwrap();
+    pool.call("SignUp", json!({"Username": "zoe@example.com", "Password": "Correct horse 1"})).await.unwrap();
+    let is_event = |line: &String| line.starts_with("[pre-sign-up] event {") && line.contains("PreSignUp_SignUp");
+    assert!(pool.lines.lock().unwrap().iter().any(is_event));
+}
+
+#[tokio::test]
+async fn what_cannot_start_says_why() {
+    let error = async |change: fn(&mut Options)| try_start(change).await.err().unwrap();
+    let no_function = |options: &mut Options| {
+        options.triggers.insert(Trigger::PreSignUp, "pre-sign-up".to_owned());
+    };
+    assert_eq!(
+        error(no_function).await,
+        "PreSignUp has the function pre-sign-up, which does not run here, and there is no Lambda endpoint"
+    );
+    let client = |options: &mut Options| {
+        options.client_settings.insert("AuthSessionValidity".to_owned(), json!(2));
+    };
+    let constraint = "failed to satisfy constraint: Member must have value between 3 and 15";
+    assert_eq!(
+        error(client).await,
+        format!("the pool cannot be set up: 1 validation error detected: Value at 'authSessionValidity' {constraint}")
+    );
+    let record = |options: &mut Options| options.record = Some("/dev/null/fixtures".into());
+    assert!(error(record).await.starts_with("cannot record into /dev/null/fixtures: "));
+    let state = |options: &mut Options| options.state = Some("/nowhere/state.json".into());
+    assert!(error(state).await.starts_with("the state file /nowhere/state.json: "));
+}
+
+fn file(name: &str) -> PathBuf {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_file(&file);
+    file
+}
+
+#[tokio::test]
+async fn a_pool_that_is_kept_in_a_file_goes_on_where_it_was() {
+    let file = file("state.json");
+    let start = async || {
+        let pool = try_start(|options| {
+            options.state = Some(file.clone());
+            let flows = json!(["ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]);
+            options.client_settings.insert("ExplicitAuthFlows".to_owned(), flows);
+        });
+        pool.await.unwrap()
+    };
+    let pool = start().await;
+    pool.call("AdminCreateUser", json!({"Username": "zoe@example.com"})).await.unwrap();
+    let password = json!({"Username": "zoe@example.com", "Password": "Correct horse 1", "Permanent": true});
+    pool.call("AdminSetUserPassword", password).await.unwrap();
+    pool.call("UpdateUserPool", json!({"UserPoolTags": {"team": "sign-in"}})).await.unwrap();
+    let sign_in = json!({
+        "AuthFlow": "ADMIN_USER_PASSWORD_AUTH",
+        "AuthParameters": {"USERNAME": "zoe@example.com", "PASSWORD": "Correct horse 1"},
+    });
+    let tokens = async |pool: &Running| {
+        pool.call("AdminInitiateAuth", sign_in.clone()).await.unwrap()["AuthenticationResult"].clone()
+    };
+    let (kept, revoked) = (tokens(&pool).await, tokens(&pool).await);
+    pool.call("RevokeToken", json!({"Token": revoked["RefreshToken"]})).await.unwrap();
+    let jwks =
+        async |pool: &Running| pool.http.get(pool.addresses.jwks_uri()).send().await.unwrap().text().await.unwrap();
+    let keys = jwks(&pool).await;
+    drop(pool);
+
+    let pool = start().await;
+    assert_eq!(jwks(&pool).await, keys);
+    let described = pool.call("DescribeUserPool", json!({})).await.unwrap();
+    assert_eq!(described["UserPool"]["UserPoolTags"], json!({"team": "sign-in"}));
+    let refresh = |tokens: &Value| json!({"AuthFlow": "REFRESH_TOKEN_AUTH", "AuthParameters": {"REFRESH_TOKEN": tokens["RefreshToken"]}});
+    assert!(pool.call("InitiateAuth", refresh(&kept)).await.is_ok());
+    assert_eq!(pool.call("InitiateAuth", refresh(&revoked)).await.unwrap_err(), "Refresh Token has been revoked");
+    tokens(&pool).await;
+    drop(pool);
+
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "it holds private keys");
+    }
+    assert!(!fs::read_to_string(&file).unwrap().contains("Correct horse"));
+    assert!(!file.with_file_name("state.json.new").exists());
+    for (text, why) in [("", "EOF while parsing a value"), ("{}", "missing field `settings`"), ("[", "EOF")] {
+        fs::write(&file, text).unwrap();
+        let error = try_start(|options| options.state = Some(file.clone())).await.err().unwrap();
+        assert!(error.starts_with(&format!("the state file {}: {why}", file.display())), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn calls_at_once_all_end_up_in_the_file() {
+    let file = file("state-at-once.json");
+    let pool = try_start(|options| options.state = Some(file.clone())).await.unwrap();
+    let sign_up = async |n: u32| {
+        pool.call("SignUp", json!({"Username": format!("user{n}@example.com")})).await.unwrap();
+        // As soon as a call is answered, it is in the file.
+        assert!(fs::read_to_string(&file).unwrap().contains(&format!("user{n}@example.com")));
+    };
+    futures_util::future::join_all((0..50).map(sign_up)).await;
+    drop(pool);
+    let pool = try_start(|options| options.state = Some(file.clone())).await.unwrap();
+    let described = pool.call("DescribeUserPool", json!({})).await.unwrap();
+    assert_eq!(described["UserPool"]["EstimatedNumberOfUsers"], 51);
+}
