@@ -177,14 +177,13 @@ impl Arguments {
         }
         options.client_secret = self.client_secret;
         options.triggers = ours();
-        for (trigger, command) in &self.command {
-            options.triggers.insert(*trigger, trigger.function().to_owned());
-            options.programs.insert(trigger.function().to_owned(), Program::from_command(command));
-        }
-        for (trigger, name) in self.function {
-            options.triggers.insert(trigger, name);
-        }
+        options.triggers.extend(self.function);
         options.triggers.retain(|_, name| !name.is_empty());
+        for (trigger, command) in &self.command {
+            // It may have been given a name of its own.
+            let name = options.triggers.entry(*trigger).or_insert_with(|| trigger.function().to_owned());
+            options.programs.insert(name.clone(), Program::from_command(command));
+        }
         if options.triggers.contains_key(&Trigger::PreTokenGeneration) {
             let config = json!({"PreTokenGenerationConfig": {"LambdaVersion": self.pre_token_generation}});
             options.pool_settings.insert("LambdaConfig".to_owned(), config);

@@ -46,6 +46,8 @@ operations! {
     GetUser,
     /// Ends all sessions of a user, by the user.
     GlobalSignOut,
+    /// Renews tokens.
+    GetTokensFromRefreshToken,
     /// Ends one session of a user.
     RevokeToken,
     /// Makes a user.
@@ -180,6 +182,7 @@ const MEMBERS: &[(&str, Shape)] = &[
     ("ContextData", Shape::Object),
     ("DefaultRedirectURI", Shape::Text),
     ("DeletionProtection", Shape::Text),
+    ("DeviceKey", Shape::Text),
     ("DesiredDeliveryMediums", Shape::List),
     ("DeviceConfiguration", Shape::Object),
     ("EmailConfiguration", Shape::Object),
@@ -199,6 +202,7 @@ const MEMBERS: &[(&str, Shape)] = &[
     ("Policies", Shape::Object),
     ("PreventUserExistenceErrors", Shape::Text),
     ("ReadAttributes", Shape::List),
+    ("RefreshToken", Shape::Text),
     ("RefreshTokenRotation", Shape::Object),
     ("RefreshTokenValidity", Shape::Number),
     ("SecretHash", Shape::Text),

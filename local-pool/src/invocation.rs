@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
+use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -103,14 +104,23 @@ impl Invoker {
     async fn invoke(&self, name: &str, event: Bytes) -> Result<Invoked, String> {
         match (self.functions.get(name), &self.endpoint) {
             (Some(function), _) => Ok(function.invoke(event).await),
-            (None, Some(endpoint)) => endpoint.invoke(name, event).await.inspect_err(|why| (self.logs)(name, why)),
+            (None, Some(endpoint)) => {
+                let invoked = endpoint.invoke(name, event).await;
+                if matches!(&invoked, Ok(Invoked::Returned(reply)) if reply.is_empty()) {
+                    (self.logs)(name, "the endpoint answered nothing: it may tell why the function did not");
+                }
+                invoked.map_err(|(kind, why)| {
+                    (self.logs)(name, &why);
+                    kind
+                })
+            }
             (None, None) => Err("ResourceNotFoundException".to_owned()),
         }
     }
 }
 
-/// The name in a function's ARN, `arn:aws:lambda:<region>:<account>:function:<name>[:<alias>]`.
-fn function_name(arn: &str) -> &str {
+/// The name in a function's ARN, `arn:aws:lambda:<region>:<account>:function:<name>[:<alias>]`, or what is no ARN.
+pub(crate) fn function_name(arn: &str) -> &str {
     arn.split(':').nth(6).unwrap_or(arn)
 }
 
@@ -145,29 +155,51 @@ impl LambdaEndpoint {
             return Err(EndpointError(format!("{url} has to begin with http://")));
         }
         // Functions have no deadline of ours: Cognito's is kept by whoever waits.
-        let http = Client::builder().no_proxy().build().map_err(|error| EndpointError(error.to_string()))?;
+        let http = Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .build()
+            .map_err(|error| EndpointError(error.to_string()))?;
         Ok(LambdaEndpoint { url, http })
     }
 
-    async fn invoke(&self, function: &str, event: Bytes) -> Result<Invoked, String> {
-        let unreachable = |error: reqwest::Error| format!("{}: {}", self.url, root_cause(&error));
-        let path = format!("2015-03-31/functions/{function}/invocations");
-        let url = self.url.join(&path).map_err(|error| error.to_string())?;
+    /// `Err` is the name of the error for which the function could not be invoked, and what there is to say of it.
+    async fn invoke(&self, function: &str, event: Bytes) -> Result<Invoked, (String, String)> {
+        let unreachable = |error: reqwest::Error| {
+            let why = format!("{}: {}", self.url, root_cause(&error));
+            (why.clone(), why)
+        };
+        let mut url = self.url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(["2015-03-31", "functions", function, "invocations"]);
+        }
         let reply = self.http.post(url).body(event).send().await.map_err(unreachable)?;
         let (status, headers) = (reply.status(), reply.headers().clone());
         let body = reply.bytes().await.map_err(unreachable)?;
-        let failed = headers.contains_key("x-amz-function-error");
         let words: Value = serde_json::from_slice(&body).unwrap_or_default();
-        match status {
-            StatusCode::OK if !failed => Ok(Invoked::Returned(body)),
+        let failed = headers.contains_key("x-amz-function-error")
             // `cargo lambda watch` tells a function's error by the status.
-            _ if failed || words["errorMessage"].is_string() => Ok(Invoked::Failed(body)),
-            _ => {
-                let header = headers.get("x-amzn-errortype").and_then(|kind| kind.to_str().ok());
-                let kind = header.or(words["__type"].as_str()).map(|kind| kind.split(':').next().unwrap_or(kind));
-                Err(kind.map_or_else(|| format!("{status} of {}", self.url), ToOwned::to_owned))
-            }
+            || (status != StatusCode::OK && words["errorMessage"].is_string())
+            // `sam local start-lambda` knows no function's error but by guessing. No trigger returns this.
+            || (words["errorMessage"].is_string() && words.get("response").is_none());
+        if failed {
+            return Ok(Invoked::Failed(body));
         }
+        if status == StatusCode::OK {
+            return Ok(Invoked::Returned(body));
+        }
+        let header = headers.get("x-amzn-errortype").and_then(|kind| kind.to_str().ok());
+        let kind = header.or(words["__type"].as_str()).map(|kind| kind.split(':').next().unwrap_or(kind));
+        let kind = match kind {
+            // As `sam local start-lambda` calls it.
+            Some("ResourceNotFound") => "ResourceNotFoundException".to_owned(),
+            Some(kind) => kind.to_owned(),
+            None => format!("{status} of {}", self.url),
+        };
+        let message = words["Message"].as_str().or(words["message"].as_str()).unwrap_or_default();
+        let hint =
+            if status == StatusCode::NOT_FOUND { " (is this the function's name there? see --function)" } else { "" };
+        Err((kind, format!("{status} of {}: {message}{hint}", self.url)))
     }
 }
 

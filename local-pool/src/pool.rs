@@ -18,6 +18,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 
 use crate::api::{ApiError, Call, Operation, Parameters};
 use crate::pool::account::NewUser;
@@ -245,6 +246,7 @@ impl Pool {
             Operation::ConfirmSignUp => self.confirm_sign_up(parameters).map(replied),
             Operation::GetUser => self.get_user(parameters, now).map(replied),
             Operation::GlobalSignOut => self.global_sign_out(parameters, now, rng).map(replied),
+            Operation::GetTokensFromRefreshToken => self.get_tokens_from_refresh_token(parameters, now, rng),
             Operation::RevokeToken => self.revoke_token(parameters).map(replied),
             Operation::AdminGetUser => self.admin_get_user(parameters).map(replied),
             Operation::AdminSetUserPassword => self.admin_set_user_password(parameters, rng).map(replied),
@@ -344,6 +346,16 @@ impl Pool {
             return Ok(());
         }
         Err(ApiError::not_authorized(&format!("Unable to verify secret hash for client {client}")))
+    }
+
+    /// Checks `ClientSecret`, which some calls bring instead.
+    fn check_client_secret(&self, parameters: &Parameters) -> Result<(), ApiError> {
+        let [expected, given] = [self.client.secret(), parameters.text("ClientSecret")].map(Option::unwrap_or_default);
+        if bool::from(expected.as_bytes().ct_eq(given.as_bytes())) {
+            return Ok(());
+        }
+        let message = format!("Unable to verify secret for client {}", self.client.client_id());
+        Err(ApiError::not_authorized(&message))
     }
 
     fn check_password(&self, password: &str) -> Result<(), ApiError> {

@@ -27,7 +27,7 @@ use tokio::net::TcpListener;
 use tower_http::cors::CorsLayer;
 
 use crate::api::{ApiError, Call, not_readable};
-use crate::invocation::{InvocationOptions, Invoker, LambdaEndpoint, Observer};
+use crate::invocation::{InvocationOptions, Invoker, LambdaEndpoint, Observer, function_name};
 use crate::lambda::{Function, FunctionConfig, Invoked, LogSink, MAX_PAYLOAD, Program, StartError, request_id};
 use crate::pool::{Invocation, Pool, PoolOptions, Step};
 use crate::record::Recorder;
@@ -58,7 +58,7 @@ pub struct Options {
     pub client_secret: Option<String>,
     /// Who there is.
     pub users: Users,
-    /// The name of each trigger's function. The others are not attached.
+    /// The name or ARN of each trigger's function. The others are not attached.
     pub triggers: BTreeMap<Trigger, String>,
     /// The program of each function that runs on this machine, by name.
     pub programs: BTreeMap<String, Program>,
@@ -262,10 +262,14 @@ impl Server {
         let mut settings = PoolSettings::new(&addresses.region, &addresses.user_pool_id);
         let mut pool_settings = options.pool_settings;
         for (trigger, function) in triggers {
-            if options.lambda_endpoint.is_none() && !programs.contains_key(&function) {
+            if options.lambda_endpoint.is_none() && !programs.contains_key(function_name(&function)) {
                 return Err(ServerError::NoFunction(trigger, function));
             }
-            let arn = format!("arn:aws:lambda:{}:000000000000:function:{function}", addresses.region);
+            let arn = if function.starts_with("arn:") {
+                function
+            } else {
+                format!("arn:aws:lambda:{}:000000000000:function:{function}", addresses.region)
+            };
             attach(&mut pool_settings, trigger, arn);
         }
         settings.update(&pool_settings).map_err(refused)?;

@@ -35,16 +35,6 @@ pub struct Exchange {
     a: String,
     /// Ours that is secret.
     secret: String,
-    /// The hash of what was sent as secret block.
-    block: [u8; 32],
-}
-
-/// What the client is sent of it.
-pub struct Offer {
-    /// `SRP_B`.
-    pub srp_b: String,
-    /// `SECRET_BLOCK`: the client proves that it had it.
-    pub secret_block: String,
 }
 
 /// The client's public number is none that it may be.
@@ -81,13 +71,13 @@ impl Verifier {
 }
 
 impl Exchange {
-    /// Begins an exchange with the client whose public number is `srp_a`.
+    /// Begins an exchange with the client whose public number is `srp_a`, and tells ours (`SRP_B`).
     ///
     /// # Errors
     ///
     /// When `srp_a` is no hexadecimal number, or 0 modulo the group's prime, with which a client could do without the
     /// password (RFC 5054 §2.5.4).
-    pub fn begin(srp_a: &str, verifier: &Verifier, rng: &mut impl Rng) -> Result<(Exchange, Offer), InvalidNumber> {
+    pub fn begin(srp_a: &str, verifier: &Verifier, rng: &mut impl Rng) -> Result<(Exchange, String), InvalidNumber> {
         let modulus = modulus();
         let a = BigUint::parse_bytes(srp_a.as_bytes(), 16).ok_or(InvalidNumber)?;
         if srp_a.len() > 2 * N.len() || &a % &modulus == BigUint::ZERO {
@@ -95,22 +85,19 @@ impl Exchange {
         }
         let mut secret = [0; 64];
         rng.fill_bytes(&mut secret);
-        let secret = BigUint::from_bytes_be(&secret);
-        let mut block = [0; 600];
-        rng.fill_bytes(&mut block);
-        let exchange = Exchange { a: hex(&a), secret: hex(&secret), block: Sha256::digest(block).into() };
-        let offer = Offer { srp_b: hex(&exchange.public_number(verifier)), secret_block: STANDARD.encode(block) };
-        Ok((exchange, offer))
+        let exchange = Exchange { a: hex(&a), secret: hex(&BigUint::from_bytes_be(&secret)) };
+        let b = hex(&exchange.public_number(verifier));
+        Ok((exchange, b))
     }
 
-    /// Whether `signature` (`PASSWORD_CLAIM_SIGNATURE`) proves that the client knows the password, for `secret_block`
-    /// (`PASSWORD_CLAIM_SECRET_BLOCK`) and `timestamp` (`TIMESTAMP`) as it sent them.
+    /// Whether `signature` (`PASSWORD_CLAIM_SIGNATURE`) proves that the client knows the password, over the octets of
+    /// `SECRET_BLOCK` and `TIMESTAMP` as the client sent it.
     pub fn is_proved(
         &self,
         verifier: &Verifier,
         pool: &str,
         user: &str,
-        secret_block: &str,
+        secret_block: &[u8],
         timestamp: &str,
         signature: &str,
     ) -> bool {
@@ -122,15 +109,15 @@ impl Exchange {
         let mut key = [0; 16];
         let expanded =
             Hkdf::<Sha256>::new(Some(&padded(&u)), &padded(&session)).expand(b"Caldera Derived Key", &mut key);
-        let (Ok(()), Ok(mut mac), Ok(block), Ok(given)) =
-            (expanded, Hmac::<Sha256>::new_from_slice(&key), STANDARD.decode(secret_block), STANDARD.decode(signature))
+        let (Ok(()), Ok(mut mac), Ok(given)) =
+            (expanded, Hmac::<Sha256>::new_from_slice(&key), STANDARD.decode(signature))
         else {
             return false;
         };
-        for part in [pool.as_bytes(), user.as_bytes(), &block, timestamp.as_bytes()] {
+        for part in [pool.as_bytes(), user.as_bytes(), secret_block, timestamp.as_bytes()] {
             mac.update(part);
         }
-        self.block == <[u8; 32]>::from(Sha256::digest(&block)) && mac.verify_slice(&given).is_ok()
+        mac.verify_slice(&given).is_ok()
     }
 
     fn public_number(&self, verifier: &Verifier) -> BigUint {

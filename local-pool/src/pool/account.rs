@@ -200,9 +200,7 @@ impl Pool {
 
     pub(super) fn revoke_token(&mut self, parameters: &Parameters) -> Result<Value, ApiError> {
         self.check_client(parameters)?;
-        if self.client.secret() != parameters.text("ClientSecret") {
-            return Err(ApiError::not_authorized("Unable to verify secret for client"));
-        }
+        self.check_client_secret(parameters)?;
         if !self.client.revokes_tokens() {
             let message = "Token revocation is not enabled for the client.";
             return Err(ApiError::new("UnsupportedOperationException", message));

@@ -1,6 +1,8 @@
 //! Sign-ins: `InitiateAuth`, `RespondToAuthChallenge`, and what happens between them.
 
 use auth_challenge::challenge::UnixSeconds;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -185,7 +187,10 @@ impl Pool {
         }
         let secret_hash = given.get("SECRET_HASH").map(String::as_str);
         if flow.starts_with("REFRESH_TOKEN") {
-            return self.refresh(required("REFRESH_TOKEN")?, secret_hash, now, rng);
+            let (token, user) = self.live_refresh_token(required("REFRESH_TOKEN")?, now)?;
+            // The user is not named in the call; Cognito wants the hash made with the user's own name.
+            self.check_secret_hash(secret_hash, &user.username)?;
+            return self.refresh(token, &user, None, now, rng);
         }
 
         let typed = required("USERNAME")?;
@@ -297,8 +302,15 @@ impl Pool {
                 }
             }
         }
-        let session =
-            self.spend(text.ok_or_else(|| ApiError::missing_parameter("Session"))?, challenge, username, now)?;
+        let block = responses.get("PASSWORD_CLAIM_SECRET_BLOCK").and_then(|block| STANDARD.decode(block).ok());
+        let block = block.and_then(|block| String::from_utf8(block).ok()).unwrap_or_default();
+        let sealed = match text {
+            Some(text) => text.strip_prefix(SESSION_PREFIX).unwrap_or_default(),
+            // Clients that began with a password alone were given no Session, but the same in the secret block.
+            None if challenge == "PASSWORD_VERIFIER" => &block,
+            None => return Err(ApiError::missing_parameter("Session")),
+        };
+        let session = self.spend(sealed, challenge, username, now)?;
 
         let sign_in = SignIn { state: session.state, metadata: parameters.texts("ClientMetadata") };
         let user = self.user_of(&sign_in)?;
@@ -311,13 +323,13 @@ impl Pool {
                 self.invoke_for(Trigger::VerifyAuthChallengeResponse, body, &user, sign_in, waiting)
             }
             Pending::PasswordVerifier(exchange) => {
-                let is_proved = user.password.as_ref().filter(|_| user.exists).is_some_and(|verifier| {
-                    let given = |name| responses.get(name).map(String::as_str).unwrap_or_default();
-                    let (block, timestamp) = (given("PASSWORD_CLAIM_SECRET_BLOCK"), given("TIMESTAMP"));
-                    let signature = given("PASSWORD_CLAIM_SIGNATURE");
-                    exchange.is_proved(verifier, self.short_id(), &user.username, block, timestamp, signature)
-                });
-                if !is_proved {
+                let (timestamp, signature) = (response("TIMESTAMP")?, response("PASSWORD_CLAIM_SIGNATURE")?);
+                let verifier = user.password.as_ref().filter(|_| user.exists && block == sealed);
+                let pool = self.short_id();
+                let is_proved = |verifier| {
+                    exchange.is_proved(verifier, pool, &user.username, block.as_bytes(), timestamp, signature)
+                };
+                if !verifier.is_some_and(is_proved) {
                     return Err(ApiError::wrong_credentials());
                 }
                 self.after_password(sign_in, &user, now, rng)
@@ -341,9 +353,8 @@ impl Pool {
     }
 
     /// Opens a `Session` text and spends it, before any trigger runs: however this call ends, the text does not serve again.
-    fn spend(&mut self, text: &str, challenge: &str, username: &str, now: UnixSeconds) -> Result<Session, ApiError> {
+    fn spend(&mut self, sealed: &str, challenge: &str, username: &str, now: UnixSeconds) -> Result<Session, ApiError> {
         let invalid = |why: &str| ApiError::not_authorized(&format!("Invalid session for the user{why}."));
-        let sealed = text.strip_prefix(SESSION_PREFIX).ok_or_else(|| invalid(""))?;
         let session: Session = self.session_key.open(sealed).ok_or_else(|| invalid(""))?;
         // Whatever the client calls the user now.
         let own = &session.state.username;
@@ -446,14 +457,13 @@ impl Pool {
         let user = self.user_of(&sign_in)?;
         let name = &user.username;
         let verifier = user.password.clone().unwrap_or_else(|| Verifier::of_nobody(self.short_id(), name));
-        let (exchange, offer) = Exchange::begin(srp_a, &verifier, rng)
+        let (exchange, srp_b) = Exchange::begin(srp_a, &verifier, rng)
             .map_err(|_| ApiError::invalid_parameter("SRP_A is not a number that it can be."))?;
         let parameters = json!({
             "USER_ID_FOR_SRP": name,
             "USERNAME": name,
             "SALT": verifier.salt(),
-            "SRP_B": offer.srp_b,
-            "SECRET_BLOCK": offer.secret_block,
+            "SRP_B": srp_b,
         });
         self.challenge(sign_in.state, Pending::PasswordVerifier(exchange), parameters, now, rng)
     }
@@ -489,11 +499,13 @@ impl Pool {
         &mut self,
         state: State,
         pending: Pending,
-        parameters: Value,
+        mut parameters: Value,
         now: UnixSeconds,
         rng: &mut impl Rng,
     ) -> Result<Step, ApiError> {
         let name = pending.name();
+        let is_proof = matches!(pending, Pending::PasswordVerifier(_));
+        let is_custom = state.history.is_some();
         let session = Session {
             // As long in every text, so that a text's length says nothing.
             id: rng.random_range(1_000_000_000_000_000_000..10_000_000_000_000_000_000),
@@ -503,11 +515,14 @@ impl Pool {
             pending,
         };
         let sealed = self.session_key.seal(&session, rng).map_err(|error| ApiError::internal(&error))?;
-        Ok(replied(json!({
-            "ChallengeName": name,
-            "ChallengeParameters": parameters,
-            "Session": format!("{SESSION_PREFIX}{sealed}"),
-        })))
+        if is_proof {
+            parameters["SECRET_BLOCK"] = json!(STANDARD.encode(&sealed));
+        }
+        let mut reply = json!({"ChallengeName": name, "ChallengeParameters": parameters});
+        if is_custom || !is_proof {
+            reply["Session"] = json!(format!("{SESSION_PREFIX}{sealed}"));
+        }
+        Ok(replied(reply))
     }
 
     /// Issues the tokens of a new sign-in.
@@ -523,31 +538,47 @@ impl Pool {
         self.generate_tokens(sign_in, user, Issue { origin, source }, now, rng)
     }
 
-    fn refresh(
+    pub(super) fn get_tokens_from_refresh_token(
         &mut self,
-        text: &str,
-        secret_hash: Option<&str>,
+        parameters: &Parameters,
         now: UnixSeconds,
         rng: &mut impl Rng,
     ) -> Result<Step, ApiError> {
+        self.check_client(parameters)?;
+        self.check_client_secret(parameters)?;
+        let (token, user) = self.live_refresh_token(parameters.required("RefreshToken")?, now)?;
+        self.refresh(token, &user, parameters.texts("ClientMetadata"), now, rng)
+    }
+
+    fn refresh(
+        &mut self,
+        token: RefreshToken,
+        user: &User,
+        metadata: Option<Texts>,
+        now: UnixSeconds,
+        rng: &mut impl Rng,
+    ) -> Result<Step, ApiError> {
+        let state = State { username: user.username.clone(), history: None };
+        let origin = Origin { jti: token.origin_jti, auth_time: token.auth_time };
+        let issue = Issue { origin, source: TokenSource::RefreshTokens };
+        self.generate_tokens(SignIn { state, metadata }, user, issue, now, rng)
+    }
+
+    /// What a refresh token stands for, and whose it is, if it still serves.
+    fn live_refresh_token(&self, text: &str, now: UnixSeconds) -> Result<(RefreshToken, User), ApiError> {
         let token = self.read_refresh_token(text).ok_or_else(|| ApiError::not_authorized("Invalid Refresh Token."))?;
         if now.0 >= token.expires_at {
             return Err(ApiError::not_authorized("Refresh Token has expired"));
         }
         let user = self.users.find(&token.username).filter(|user| user.username == token.username);
-        let user = user.ok_or_else(|| ApiError::not_authorized("Invalid Refresh Token."))?.clone();
-        // The user is not named in the call; Cognito wants the hash made with the user's own name.
-        self.check_secret_hash(secret_hash, &user.username)?;
+        let user = user.ok_or_else(|| ApiError::not_authorized("Invalid Refresh Token."))?;
         if user.epoch != token.epoch || self.revoked.contains(&token.origin_jti) {
             return Err(ApiError::not_authorized("Refresh Token has been revoked"));
         }
         if !user.enabled {
             return Err(ApiError::not_authorized("User is disabled."));
         }
-        let state = State { username: user.username.clone(), history: None };
-        let origin = Origin { jti: token.origin_jti, auth_time: token.auth_time };
-        let issue = Issue { origin, source: TokenSource::RefreshTokens };
-        self.generate_tokens(SignIn { state, metadata: None }, &user, issue, now, rng)
+        Ok((token, user.clone()))
     }
 
     pub(super) fn read_refresh_token(&self, text: &str) -> Option<RefreshToken> {

@@ -41,7 +41,13 @@ fn tokens_are_refreshed_and_remember_the_sign_in() {
             assert_ne!(before["jti"], after["jti"]);
         }
     }
+    // The newer call for it hands the client's metadata on, and needs no flow to be allowed.
+    let call = json!({"RefreshToken": first["RefreshToken"]});
+    let reply = stage.ask("GetTokensFromRefreshToken", call).unwrap();
+    assert_eq!(stage.claims(&reply["AuthenticationResult"]["IdToken"])["auth_time"], NOW.0);
     for token in ["", "nonsense", first["AccessToken"].as_str().unwrap()] {
+        let call = json!({"RefreshToken": token});
+        assert_eq!(stage.complaint("GetTokensFromRefreshToken", call), "Invalid Refresh Token.");
         assert_eq!(refresh(&mut stage, &json!({"RefreshToken": token})).unwrap_err(), "Invalid Refresh Token.");
     }
 }

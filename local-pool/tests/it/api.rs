@@ -47,6 +47,7 @@ fn calls_of_servers_have_to_be_signed() {
             "ConfirmSignUp",
             "GetUser",
             "GlobalSignOut",
+            "GetTokensFromRefreshToken",
             "RevokeToken",
         ]
         .contains(&operation.name());
@@ -124,6 +125,10 @@ fn good_calls(stage: &mut Stage) -> Vec<(&'static str, Value)> {
         ("GetUser", json!({"AccessToken": tokens["AccessToken"]})),
         ("GlobalSignOut", json!({"AccessToken": tokens["AccessToken"]})),
         ("RevokeToken", json!({"ClientId": "1client", "Token": tokens["RefreshToken"], "ClientSecret": "x"})),
+        (
+            "GetTokensFromRefreshToken",
+            json!({"ClientId": "1client", "RefreshToken": tokens["RefreshToken"], "ClientMetadata": {"a": "b"}}),
+        ),
         (
             "AdminCreateUser",
             json!({

@@ -37,6 +37,11 @@ async fn serve() -> (String, Calls) {
             "count" => ok(call.to_string()),
             "fails" => (StatusCode::OK, [("x-amz-function-error", "Unhandled")], error),
             "fails-like-cargo-lambda" => (StatusCode::INTERNAL_SERVER_ERROR, [("x-test", "")], error),
+            "fails-in-python-behind-sam" => {
+                ok(r#"{"errorMessage": "no", "errorType": "X", "requestId": "", "stackTrace": []}"#.to_owned())
+            }
+            "nothing" => ok(String::new()),
+            "moved" => (StatusCode::FOUND, [("location", "/2015-03-31/functions/echo/invocations")], String::new()),
             "crashes" => (StatusCode::OK, [("x-amz-function-error", "Unhandled")], "no JSON".to_owned()),
             "throttled" => (
                 StatusCode::TOO_MANY_REQUESTS,
@@ -95,6 +100,10 @@ async fn what_a_function_elsewhere_says_is_understood() {
         ("echo", returned(r#"{"n":7}"#)),
         ("fails", failed("no")),
         ("fails-like-cargo-lambda", failed("no")),
+        ("fails-in-python-behind-sam", failed("no")),
+        ("nothing", returned("")),
+        ("moved", unreachable(&format!("302 Found of {url}/"))),
+        ("a?b/c", unreachable("ResourceNotFoundException")),
         ("crashes", failed("Unknown error")),
         ("throttled", unreachable("TooManyRequestsException")),
         ("nowhere", unreachable("ResourceNotFoundException")),
@@ -103,6 +112,11 @@ async fn what_a_function_elsewhere_says_is_understood() {
         let (outcome, tries, _) = invoke(&url, &arn(function), InvocationOptions::default()).await;
         assert_eq!((outcome, tries), (expected, 1), "{function}");
     }
+    let (.., lines) = invoke(&url, &arn("nowhere"), InvocationOptions::default()).await;
+    let hint = "(is this the function's name there? see --function)";
+    assert_eq!(lines, [format!("nowhere: 404 Not Found of {url}/: Function not found {hint}")]);
+    let (.., lines) = invoke(&url, &arn("nothing"), InvocationOptions::default()).await;
+    assert_eq!(lines, ["nothing: the endpoint answered nothing: it may tell why the function did not"]);
     // Behind an alias there is the same function.
     let (outcome, ..) = invoke(&url, &format!("{}:live", arn("echo")), InvocationOptions::default()).await;
     assert_eq!(outcome, returned(r#"{"n":7}"#));

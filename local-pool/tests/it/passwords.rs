@@ -104,6 +104,8 @@ fn a_password_that_is_proved_gets_tokens() {
     assert_eq!(stage.triggers(), [Trigger::PreAuthentication]);
     assert_eq!(stage.events[0].1["request"]["validationData"], json!({"a": "b"}));
     assert_eq!(challenge["ChallengeParameters"]["USERNAME"], "alice");
+    // As with AWS there is none; clients that insist on one find all in the secret block.
+    assert_eq!(challenge.get("Session"), None);
     let responses = proof(&challenge, "Correct horse 1");
     let reply = prove(&mut stage, &challenge, &responses).unwrap();
     assert!(reply["AuthenticationResult"]["IdToken"].is_string());
@@ -127,8 +129,6 @@ fn what_proves_nothing_is_refused_and_serves_once() {
     }
     for (name, value) in [
         ("TIMESTAMP", "Thu Jan 1 12:00:01 UTC 2026"),
-        ("PASSWORD_CLAIM_SECRET_BLOCK", "AAAA"),
-        ("PASSWORD_CLAIM_SECRET_BLOCK", "no base64"),
         ("PASSWORD_CLAIM_SIGNATURE", "AAAA"),
         ("PASSWORD_CLAIM_SIGNATURE", ""),
     ] {
@@ -137,9 +137,17 @@ fn what_proves_nothing_is_refused_and_serves_once() {
         responses[name] = json!(value);
         assert_eq!(prove(&mut stage, &challenge, &responses), Err(wrong()), "{name}");
     }
+    // The secret block is what stands for the exchange.
+    for block in ["AAAA", "no base64", ""] {
+        let challenge = open(&mut stage, "USER_SRP_AUTH", "alice");
+        let mut responses = proof(&challenge, "Correct horse 1");
+        responses["PASSWORD_CLAIM_SECRET_BLOCK"] = json!(block);
+        let message = prove(&mut stage, &challenge, &responses).unwrap_err().message;
+        assert_eq!(message, "Invalid session for the user.");
+    }
     // A proof for one exchange is none for the next.
-    let first = open(&mut stage, "USER_SRP_AUTH", "alice");
-    let second = open(&mut stage, "USER_SRP_AUTH", "alice");
+    let first = open(&mut stage, "CUSTOM_AUTH", "alice");
+    let second = open(&mut stage, "CUSTOM_AUTH", "alice");
     assert_eq!(prove(&mut stage, &second, &proof(&first, "Correct horse 1")), Err(wrong()));
 }
 
@@ -305,6 +313,13 @@ fn a_client_with_a_secret_has_to_prove_it_with_the_name_that_it_sends() {
     let refresh = |hash: String| json!({"AuthFlow": "REFRESH_TOKEN_AUTH", "AuthParameters": {"REFRESH_TOKEN": token, "SECRET_HASH": hash}});
     assert_eq!(stage.complaint("InitiateAuth", refresh(hash("alice@example.com"))), wrong);
     assert!(stage.ask("InitiateAuth", refresh(hash("alice"))).is_ok());
+    // Some calls bring the secret itself.
+    let unverified = "Unable to verify secret for client 1client";
+    for (operation, name) in [("GetTokensFromRefreshToken", "RefreshToken"), ("RevokeToken", "Token")] {
+        assert_eq!(stage.complaint(operation, json!({name: token})), unverified);
+        assert_eq!(stage.complaint(operation, json!({name: token, "ClientSecret": "another"})), unverified);
+        assert!(stage.ask(operation, json!({name: token, "ClientSecret": "the client's secret"})).is_ok());
+    }
     let sign_up = json!({"Username": "new@example.com", "Password": "Correct horse 1"});
     assert_eq!(stage.complaint("SignUp", sign_up), missing);
 }

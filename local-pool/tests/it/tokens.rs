@@ -136,6 +136,10 @@ fn tokens_are_generated_for_a_reason_that_the_trigger_is_told() {
     assert_eq!(stage.events[0].1["triggerSource"], "TokenGeneration_RefreshTokens");
     // ClientMetadata of InitiateAuth does not reach it.
     assert_eq!(stage.events[0].1["request"].get("clientMetadata"), None);
+    let call = json!({"RefreshToken": first["RefreshToken"], "ClientMetadata": {"a": "b"}});
+    stage.ask("GetTokensFromRefreshToken", call).unwrap();
+    assert_eq!(stage.events[0].1["triggerSource"], "TokenGeneration_RefreshTokens");
+    assert_eq!(stage.events[0].1["request"]["clientMetadata"], json!({"a": "b"}));
 
     let parameters = json!({"USERNAME": "carol", "PASSWORD": "Temporary horse 1"});
     let call = json!({"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": parameters});
