@@ -196,7 +196,8 @@ impl LambdaEndpoint {
             Some(kind) => kind.to_owned(),
             None => format!("{status} of {}", self.url),
         };
-        let message = words["Message"].as_str().or(words["message"].as_str()).unwrap_or_default();
+        let message =
+            ["Message", "message", "detail"].iter().find_map(|name| words[*name].as_str()).unwrap_or_default();
         let hint =
             if status == StatusCode::NOT_FOUND { " (is this the function's name there? see --function)" } else { "" };
         Err((kind, format!("{status} of {}: {message}{hint}", self.url)))
