@@ -183,11 +183,6 @@ impl Pool {
         }
     }
 
-    /// What the pool is called.
-    pub fn options(&self) -> &PoolOptions {
-        &self.options
-    }
-
     /// The public keys of its tokens.
     pub fn jwks(&self) -> Value {
         self.tokens.jwks()
@@ -236,8 +231,8 @@ impl Pool {
             self.check_pool(parameters)?;
         }
         match operation {
-            Operation::InitiateAuth => self.initiate_auth(parameters, now, rng),
-            Operation::AdminInitiateAuth => self.admin_initiate_auth(parameters, now, rng),
+            Operation::InitiateAuth => self.initiate_auth(parameters, false, now, rng),
+            Operation::AdminInitiateAuth => self.initiate_auth(parameters, true, now, rng),
             Operation::RespondToAuthChallenge | Operation::AdminRespondToAuthChallenge => {
                 self.respond_to_auth_challenge(parameters, now, rng)
             }

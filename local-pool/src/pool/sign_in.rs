@@ -127,66 +127,25 @@ impl Pool {
     pub(super) fn initiate_auth(
         &mut self,
         parameters: &Parameters,
+        by_admin: bool,
         now: UnixSeconds,
         rng: &mut impl Rng,
     ) -> Result<Step, ApiError> {
-        match parameters.required("AuthFlow")? {
-            "ADMIN_NO_SRP_AUTH" | "ADMIN_USER_PASSWORD_AUTH" => {
-                Err(ApiError::invalid_parameter("Initiate Auth method not supported."))
+        let flow = match parameters.required("AuthFlow")? {
+            "ADMIN_NO_SRP_AUTH" | "ADMIN_USER_PASSWORD_AUTH" if !by_admin => {
+                return Err(ApiError::invalid_parameter("Initiate Auth method not supported."));
             }
-            flow => self.begin(flow, parameters, now, rng),
-        }
-    }
-
-    pub(super) fn admin_initiate_auth(
-        &mut self,
-        parameters: &Parameters,
-        now: UnixSeconds,
-        rng: &mut impl Rng,
-    ) -> Result<Step, ApiError> {
-        match parameters.required("AuthFlow")? {
-            "ADMIN_NO_SRP_AUTH" => self.begin("ADMIN_USER_PASSWORD_AUTH", parameters, now, rng),
-            flow => self.begin(flow, parameters, now, rng),
-        }
-    }
-
-    fn begin(
-        &mut self,
-        flow: &str,
-        parameters: &Parameters,
-        now: UnixSeconds,
-        rng: &mut impl Rng,
-    ) -> Result<Step, ApiError> {
+            "ADMIN_NO_SRP_AUTH" => "ADMIN_USER_PASSWORD_AUTH",
+            "REFRESH_TOKEN" => "REFRESH_TOKEN_AUTH",
+            flow => flow,
+        };
         self.check_client(parameters)?;
         let given = parameters.texts("AuthParameters").unwrap_or_default();
         let metadata = parameters.texts("ClientMetadata");
         let required = |name| given.get(name).ok_or_else(|| ApiError::missing_parameter(name));
-        let (allowed, refusal) = match flow {
-            "CUSTOM_AUTH" | "USER_SRP_AUTH" => {
-                (self.client.allows(flow), format!("{flow} is not enabled for the client."))
-            }
-            "USER_PASSWORD_AUTH" => (self.client.allows(flow), format!("{flow} flow not enabled for this client")),
-            "ADMIN_USER_PASSWORD_AUTH" => {
-                (self.client.allows(flow), "Auth flow not enabled for this client".to_owned())
-            }
-            "REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN" => {
-                (self.client.allows("REFRESH_TOKEN_AUTH"), "Auth flow not enabled for this client".to_owned())
-            }
-            "USER_AUTH" => return Err(ApiError::not_emulated("AuthFlow USER_AUTH")),
-            _ => {
-                let flows = "USER_AUTH, CUSTOM_AUTH, USER_SRP_AUTH, REFRESH_TOKEN_AUTH, REFRESH_TOKEN, USER_PASSWORD_AUTH, \
-                             ADMIN_USER_PASSWORD_AUTH, ADMIN_NO_SRP_AUTH";
-                return Err(violated(
-                    &format!("'{flow:.64}' at 'authFlow'"),
-                    &format!("Member must satisfy enum value set: [{flows}]"),
-                ));
-            }
-        };
-        if !allowed {
-            return Err(ApiError::invalid_parameter(&refusal));
-        }
+        self.check_flow(flow)?;
         let secret_hash = given.get("SECRET_HASH").map(String::as_str);
-        if flow.starts_with("REFRESH_TOKEN") {
+        if flow == "REFRESH_TOKEN_AUTH" {
             let (token, user) = self.live_refresh_token(required("REFRESH_TOKEN")?, now)?;
             // The user is not named in the call; Cognito wants the hash made with the user's own name.
             self.check_secret_hash(secret_hash, &user.username)?;
@@ -233,6 +192,25 @@ impl Pool {
             metadata: None,
         };
         self.invoke(request, || Work::SignIn(sign_in, Waiting::PreAuthentication(opening))).ok_or_else(not_attached)
+    }
+
+    /// Whether the client may begin like this.
+    fn check_flow(&self, flow: &str) -> Result<(), ApiError> {
+        let refusal = match flow {
+            "CUSTOM_AUTH" | "USER_SRP_AUTH" => format!("{flow} is not enabled for the client."),
+            "USER_PASSWORD_AUTH" => format!("{flow} flow not enabled for this client"),
+            "ADMIN_USER_PASSWORD_AUTH" | "REFRESH_TOKEN_AUTH" => "Auth flow not enabled for this client".to_owned(),
+            "USER_AUTH" => return Err(ApiError::not_emulated("AuthFlow USER_AUTH")),
+            _ => {
+                let flows = "USER_AUTH, CUSTOM_AUTH, USER_SRP_AUTH, REFRESH_TOKEN_AUTH, REFRESH_TOKEN, USER_PASSWORD_AUTH, \
+                             ADMIN_USER_PASSWORD_AUTH, ADMIN_NO_SRP_AUTH";
+                return Err(violated(
+                    &format!("'{flow:.64}' at 'authFlow'"),
+                    &format!("Member must satisfy enum value set: [{flows}]"),
+                ));
+            }
+        };
+        if self.client.allows(flow) { Ok(()) } else { Err(ApiError::invalid_parameter(&refusal)) }
     }
 
     /// Goes on once the sign-in was admitted.
