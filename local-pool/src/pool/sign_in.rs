@@ -602,6 +602,9 @@ impl Pool {
         now: UnixSeconds,
         rng: &mut impl Rng,
     ) -> Result<Step, ApiError> {
+        if !user.exists {
+            return Err(ApiError::wrong_credentials());
+        }
         let signed = self.tokens.sign(&self.client, user, &issue.origin, changes, now, rng);
         let (id, access) = signed.map_err(|error| ApiError::internal(&error))?;
         let mut result = json!({
@@ -655,10 +658,11 @@ impl Pool {
         }
     }
 
-    /// The user of a sign-in that is under way, who is nobody any more once deleted.
+    /// The user of a sign-in that is under way, who may have been disabled meanwhile, or deleted and is nobody any more.
     fn user_of(&self, sign_in: &SignIn) -> Result<User, ApiError> {
         let name = &sign_in.state.username;
         match self.users.find(name) {
+            Some(user) if user.username == *name && !user.enabled => Err(ApiError::not_authorized("User is disabled.")),
             Some(user) if user.username == *name => Ok(user.clone()),
             _ if self.client.prevents_user_existence_errors() => Ok(User::nobody(name)),
             _ => Err(ApiError::user_not_found()),

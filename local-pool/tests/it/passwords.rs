@@ -170,6 +170,10 @@ fn somebody_who_does_not_exist_has_the_same_salt_at_every_try() {
     assert_eq!(salt(&mut stage, "nobody@example.com"), salt(&mut stage, "Nobody@example.com"));
     assert_ne!(salt(&mut stage, "nobody@example.com"), salt(&mut stage, "noone@example.com"));
     assert_eq!(salt(&mut stage, "alice"), salt(&mut stage, "alice"));
+    // Sixteen octets, give or take a zero in front.
+    for name in ["alice", "nobody@example.com", "noone@example.com", "dave"] {
+        assert!((28..=32).contains(&salt(&mut stage, name).as_str().unwrap().len()), "{name}");
+    }
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! The triggers around tokens: pre-token-generation and post-authentication.
 
+use local_pool::api::Call;
+use local_pool::pool::Step;
 use local_pool::trigger::{Outcome, Trigger};
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, arn, returned, three_answers};
+use crate::stage::{NOW, Stage, arn, returned, three_answers};
 
 /// The tokens of a sign-in in which pre-token-generation answers this.
 fn tokens(stage: &mut Stage, response: &Value) -> Result<Value, String> {
@@ -186,4 +190,34 @@ fn post_authentication_comes_last_and_may_still_refuse() {
     let parameters = json!({"REFRESH_TOKEN": result["RefreshToken"]});
     stage.ask("InitiateAuth", json!({"AuthFlow": "REFRESH_TOKEN_AUTH", "AuthParameters": parameters})).unwrap();
     assert_eq!(stage.triggers(), [PreTokenGeneration]);
+}
+
+#[test]
+fn nobody_gets_tokens_who_is_deleted_or_disabled_before_they_are_signed() {
+    for (operation, message) in
+        [("AdminDeleteUser", "Incorrect username or password."), ("AdminDisableUser", "User is disabled.")]
+    {
+        let mut stage = v1();
+        let session = stage.begin()["Session"].clone();
+        let answer = json!({
+            "ClientId": "1client", "ChallengeName": "CUSTOM_CHALLENGE", "Session": session,
+            "ChallengeResponses": {"USERNAME": "alice", "ANSWER": "right"},
+        });
+        let target = "AWSCognitoIdentityProviderService.RespondToAuthChallenge";
+        let call = Call::read(target, answer.to_string().as_bytes(), false).unwrap();
+        let rng = &mut UnwrapErr(SysRng);
+        let mut step = stage.pool.handle(&call, NOW, rng);
+        let reply = loop {
+            let invocation = match step {
+                Step::Invoke(invocation) => invocation,
+                Step::Reply(reply) => break reply,
+            };
+            if invocation.trigger == Trigger::PreTokenGeneration {
+                stage.ask(operation, json!({"Username": "alice"})).unwrap();
+            }
+            let outcome = three_answers(invocation.trigger, &invocation.event);
+            step = stage.pool.resume(invocation.then, outcome, NOW, rng);
+        };
+        assert_eq!(reply.unwrap_err().message, message);
+    }
 }
