@@ -165,7 +165,7 @@ impl Arguments {
         };
         if let Some(path) = &self.users {
             let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-            options.users = Users::from_toml(&text, &options.pool.user_pool_id)
+            options.users = Users::from_toml(&text, &options.pool.user_pool_id, &mut UnwrapErr(SysRng))
                 .map_err(|error| format!("{}: {error}", path.display()))?;
         }
         for (name, value) in [

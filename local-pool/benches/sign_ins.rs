@@ -25,6 +25,8 @@ use local_pool::pool::PoolOptions;
 use local_pool::server::{Addresses, Options, Server, bind};
 use local_pool::trigger::Trigger;
 use local_pool::users::Users;
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
 use reqwest::Client;
 use serde_json::{Value, json};
 
@@ -134,7 +136,7 @@ async fn main() {
     let sum = Arc::clone(&in_triggers);
     let mut options = Options::new(bind(0).await.unwrap(), Arc::new(|_, _| ()));
     let users: String = (0..CLIENTS).map(|n| format!("[[user]]\nemail = \"user{n}@example.com\"\n")).collect();
-    options.users = Users::from_toml(&users, &PoolOptions::default().user_pool_id).unwrap();
+    options.users = Users::from_toml(&users, &PoolOptions::default().user_pool_id, &mut UnwrapErr(SysRng)).unwrap();
     options.triggers = Trigger::OURS.map(|trigger| (trigger, trigger.function().to_owned())).into();
     options.programs = programs.into_iter().map(|(name, path)| (name.to_owned(), Program::new(path))).collect();
     options.variables.insert("CODE_KEY".to_owned(), "a-key-of-the-benchmark-with-enough-characters".to_owned());

@@ -112,11 +112,25 @@ impl Call {
         if operation.is_signed() && !has_signature {
             return Err(ApiError::new("MissingAuthenticationTokenException", "Missing Authentication Token"));
         }
-        for (name, shape) in MEMBERS {
-            if parameters.get(*name).is_some_and(|value| !(value.is_null() || shape.is_of(value))) {
+        let parameters = Value::Object(parameters);
+        for (path, shape) in MEMBERS {
+            let value = parameters.pointer(&format!("/{path}"));
+            if value.is_some_and(|value| !(value.is_null() || shape.is_of(value))) {
                 return Err(not_readable());
             }
         }
+        for (path, shortest, longest) in LENGTHS {
+            let text = parameters.pointer(&format!("/{path}")).and_then(Value::as_str);
+            let length = text.map_or(*shortest, |text| text.chars().count());
+            let bound = match length {
+                length if length < *shortest => format!("greater than or equal to {shortest}"),
+                length if length > *longest => format!("less than or equal to {longest}"),
+                _ => continue,
+            };
+            let name = path.rsplit('/').next().unwrap_or(path);
+            return Err(violated(&format!("at '{}'", in_errors(name)), &format!("Member must have length {bound}")));
+        }
+        let Value::Object(parameters) = parameters else { return Err(not_readable()) };
         let parameters = Parameters(parameters);
         Ok(Call { operation, parameters })
     }
@@ -156,12 +170,13 @@ impl Shape {
     }
 }
 
-/// The members of requests. A name means the same in every operation.
+/// The members of requests, and those below them that the pool acts on. A name means the same in every operation.
 const MEMBERS: &[(&str, Shape)] = &[
     ("AccessToken", Shape::Text),
     ("AccessTokenValidity", Shape::Number),
     ("AccountRecoverySetting", Shape::Object),
     ("AdminCreateUserConfig", Shape::Object),
+    ("AdminCreateUserConfig/AllowAdminCreateUserOnly", Shape::Flag),
     ("AllowedOAuthFlows", Shape::List),
     ("AllowedOAuthFlowsUserPoolClient", Shape::Flag),
     ("AllowedOAuthScopes", Shape::List),
@@ -182,9 +197,9 @@ const MEMBERS: &[(&str, Shape)] = &[
     ("ContextData", Shape::Object),
     ("DefaultRedirectURI", Shape::Text),
     ("DeletionProtection", Shape::Text),
-    ("DeviceKey", Shape::Text),
     ("DesiredDeliveryMediums", Shape::List),
     ("DeviceConfiguration", Shape::Object),
+    ("DeviceKey", Shape::Text),
     ("EmailConfiguration", Shape::Object),
     ("EmailVerificationMessage", Shape::Text),
     ("EmailVerificationSubject", Shape::Text),
@@ -194,12 +209,28 @@ const MEMBERS: &[(&str, Shape)] = &[
     ("ForceAliasCreation", Shape::Flag),
     ("IdTokenValidity", Shape::Number),
     ("LambdaConfig", Shape::Object),
+    ("LambdaConfig/CreateAuthChallenge", Shape::Text),
+    ("LambdaConfig/DefineAuthChallenge", Shape::Text),
+    ("LambdaConfig/PostAuthentication", Shape::Text),
+    ("LambdaConfig/PreAuthentication", Shape::Text),
+    ("LambdaConfig/PreSignUp", Shape::Text),
+    ("LambdaConfig/PreTokenGeneration", Shape::Text),
+    ("LambdaConfig/PreTokenGenerationConfig", Shape::Object),
+    ("LambdaConfig/PreTokenGenerationConfig/LambdaArn", Shape::Text),
+    ("LambdaConfig/PreTokenGenerationConfig/LambdaVersion", Shape::Text),
+    ("LambdaConfig/VerifyAuthChallengeResponse", Shape::Text),
     ("LogoutURLs", Shape::List),
     ("MessageAction", Shape::Text),
     ("MfaConfiguration", Shape::Text),
     ("Password", Shape::Text),
     ("Permanent", Shape::Flag),
     ("Policies", Shape::Object),
+    ("Policies/PasswordPolicy", Shape::Object),
+    ("Policies/PasswordPolicy/MinimumLength", Shape::Number),
+    ("Policies/PasswordPolicy/RequireLowercase", Shape::Flag),
+    ("Policies/PasswordPolicy/RequireNumbers", Shape::Flag),
+    ("Policies/PasswordPolicy/RequireSymbols", Shape::Flag),
+    ("Policies/PasswordPolicy/RequireUppercase", Shape::Flag),
     ("PreventUserExistenceErrors", Shape::Text),
     ("ReadAttributes", Shape::List),
     ("RefreshToken", Shape::Text),
@@ -214,6 +245,9 @@ const MEMBERS: &[(&str, Shape)] = &[
     ("TemporaryPassword", Shape::Text),
     ("Token", Shape::Text),
     ("TokenValidityUnits", Shape::Object),
+    ("TokenValidityUnits/AccessToken", Shape::Text),
+    ("TokenValidityUnits/IdToken", Shape::Text),
+    ("TokenValidityUnits/RefreshToken", Shape::Text),
     ("UserAttributeUpdateSettings", Shape::Object),
     ("UserAttributes", Shape::Attributes),
     ("UserContextData", Shape::Object),
@@ -227,6 +261,28 @@ const MEMBERS: &[(&str, Shape)] = &[
     ("WebAuthnConfiguration", Shape::Object),
     ("WriteAttributes", Shape::List),
 ];
+
+/// The bounds of texts in characters, from the API's model.
+const LENGTHS: &[(&str, usize, usize)] = &[
+    ("AuthParameters/USERNAME", 1, 128),
+    ("ChallengeResponses/USERNAME", 1, 128),
+    ("ClientSecret", 1, 64),
+    ("ConfirmationCode", 1, 2_048),
+    ("Password", 0, 256),
+    ("SecretHash", 1, 128),
+    ("TemporaryPassword", 0, 256),
+    ("UserPoolId", 1, 55),
+    ("Username", 1, 128),
+];
+
+/// A member's name as Cognito's messages write it: they begin it with a small letter.
+fn in_errors(name: &str) -> String {
+    if name.bytes().all(|octet| octet.is_ascii_uppercase()) {
+        return name.to_lowercase();
+    }
+    let (first, rest) = name.split_at(1);
+    format!("{}{rest}", first.to_lowercase())
+}
 
 /// The parameters of a call, each of the shape that it has to have.
 #[derive(Clone, Debug, Default)]
@@ -244,11 +300,7 @@ impl Parameters {
     ///
     /// When it is not.
     pub fn required(&self, name: &str) -> Result<&str, ApiError> {
-        self.text(name).ok_or_else(|| {
-            // Cognito's own messages begin the name with a small letter.
-            let (first, rest) = name.split_at(1);
-            violated(&format!("null at '{}{rest}'", first.to_lowercase()), "Member must not be null")
-        })
+        self.text(name).ok_or_else(|| violated(&format!("null at '{}'", in_errors(name)), "Member must not be null"))
     }
 
     /// Yes or no.

@@ -6,6 +6,8 @@
 
 mod account;
 mod administration;
+mod challenge;
+mod issue;
 mod sign_in;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,7 +81,7 @@ pub struct Pool {
     tokens: TokenSigner,
     /// Seals `Session` texts. New in every run: none outlives it.
     session_key: SealingKey,
-    /// Seals refresh tokens.
+    /// Seals refresh tokens, and checks what access tokens say of themselves.
     refresh_key: SealingKey,
     spent: SpentSessions,
     /// `origin_jti` of the sign-ins whose tokens were revoked.
@@ -266,9 +268,11 @@ impl Pool {
         resumed.unwrap_or_else(|error| Step::Reply(Err(error)))
     }
 
-    /// The step that invokes a trigger; `None` if no function is attached to it.
-    fn invoke(&self, request: Request<'_>, work: impl FnOnce() -> Work) -> Option<Step> {
-        let (function, version) = self.settings.function(request.trigger)?;
+    /// The step that invokes a trigger.
+    fn invoke(&self, request: Request<'_>, work: impl FnOnce() -> Work) -> Result<Step, ApiError> {
+        let (function, version) = self.settings.function(request.trigger).ok_or_else(|| {
+            ApiError::invalid_parameter("Custom auth lambda trigger is not configured for the user pool.")
+        })?;
         let mut body = request.body;
         if let Some(metadata) = request.metadata {
             body["clientMetadata"] = json!(metadata);
@@ -280,7 +284,7 @@ impl Pool {
             user_name: request.user_name,
         };
         let event = envelope.event(request.trigger, version, request.source, body);
-        Some(Step::Invoke(Box::new(Invocation {
+        Ok(Step::Invoke(Box::new(Invocation {
             trigger: request.trigger,
             function: function.to_owned(),
             event: event.clone(),
@@ -383,7 +387,10 @@ impl PoolState {
         pool.tokens =
             TokenSigner::from_pkcs8(issuer, [&decode(id)?, &decode(access)?]).map_err(|error| error.to_string())?;
         pool.refresh_key = SealingKey::from_octets(refresh_key).map_err(|error| error.to_string())?;
-        pool.settings.update(&self.settings).map_err(|error| error.message)?;
+        // Which functions there are, this run knows best.
+        let mut settings = self.settings;
+        settings.insert("LambdaConfig".to_owned(), pool.settings.describe().remove("LambdaConfig").unwrap_or_default());
+        pool.settings.update(&settings).map_err(|error| error.message)?;
         pool.client.update(&self.client).map_err(|error| error.message)?;
         pool.users = self.users;
         pool.revoked = self.revoked;

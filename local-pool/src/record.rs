@@ -4,6 +4,7 @@
 //! placeholder that says what was there, the same for the same text. Two runs of the same sign-ins give the same files.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,8 +17,10 @@ use crate::trigger::Trigger;
 /// Attributes that say nothing of whose they are, and that triggers decide by.
 const PLAIN_ATTRIBUTES: [&str; 5] =
     ["email_verified", "phone_number_verified", "cognito:user_status", "locale", "zoneinfo"];
-/// Client metadata that is longer is taken for a secret, such as the token of a captcha. Words to choose by are shorter.
-const LONGEST_PLAIN_METADATA: usize = 24;
+/// Client metadata that functions of this project choose by. The rest may be anything, such as the token of a captcha.
+const PLAIN_METADATA: [&str; 3] = ["action", "locale", "signInMethod"];
+/// How else the same is written.
+const METADATA_PREFIX: &str = "Amplify.Passwordless.";
 
 /// Writes fixtures into a folder, like the ones in `events/`: a folder for each function, numbered files in it.
 pub struct Recorder {
@@ -44,23 +47,33 @@ impl Recorder {
         Ok(Recorder { folder: folder.to_owned(), placeholders: Mutex::default() })
     }
 
-    /// Writes an event down. Files of an earlier run are replaced.
+    /// Writes an event down. With a trigger's first event the files of an earlier run go.
     ///
     /// # Errors
     ///
     /// When the file cannot be written.
     pub fn record(&self, trigger: Trigger, event: &Value) -> io::Result<()> {
-        let (event, number) = {
-            let mut placeholders = self.placeholders.lock();
-            let number = placeholders.fixtures.entry(trigger.function()).or_default();
-            *number += 1;
-            let number = *number;
-            (placeholders.replace(event), number)
-        };
+        let mut placeholders = self.placeholders.lock();
+        let number = placeholders.fixtures.entry(trigger.function()).or_default();
+        *number += 1;
+        let number = *number;
+        let event = placeholders.replace(event);
         let folder = self.folder.join(trigger.function());
         fs::create_dir_all(&folder)?;
+        if number == 1 {
+            for entry in fs::read_dir(&folder)? {
+                let path = entry?.path();
+                if path.extension().is_some_and(|extension| extension == "json") && is_number(path.file_stem()) {
+                    fs::remove_file(path)?;
+                }
+            }
+        }
         fs::write(folder.join(format!("{number:04}.json")), format!("{event:#}\n"))
     }
+}
+
+fn is_number(name: Option<&OsStr>) -> bool {
+    name.and_then(OsStr::to_str).is_some_and(|name| name.parse::<usize>().is_ok())
 }
 
 impl Placeholders {
@@ -85,8 +98,8 @@ impl Placeholders {
             }
         }
         for member in ["clientMetadata", "validationData"] {
-            for (_, value) in members(request.get_mut(member)) {
-                if value.as_str().is_some_and(|text| text.len() > LONGEST_PLAIN_METADATA) {
+            for (name, value) in members(request.get_mut(member)) {
+                if !PLAIN_METADATA.contains(&name.strip_prefix(METADATA_PREFIX).unwrap_or(name)) {
                     self.text(Some(value), |n| ("metadata", format!("METADATA-{n}")));
                 }
             }

@@ -8,9 +8,12 @@ use std::fmt;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit, Mac};
 use rand::Rng;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::Sha256;
 
 /// A key that texts are sealed with.
 pub struct SealingKey {
@@ -55,6 +58,16 @@ impl SealingKey {
     /// The key's octets.
     pub fn octets(&self) -> &[u8; 32] {
         &self.octets
+    }
+
+    /// A MAC over some octets, with a key of its own that comes from this one.
+    pub fn check(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut key = [0; 64];
+        // Never too long, which is all that can be wrong.
+        let _ = Hkdf::<Sha256>::new(None, &self.octets).expand(b"check", &mut key);
+        let mut mac = Hmac::<Sha256>::new(&key.into());
+        parts.iter().for_each(|part| mac.update(part));
+        mac.finalize().into_bytes().into()
     }
 
     /// Seals a value.

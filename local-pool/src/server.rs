@@ -414,16 +414,23 @@ async fn refuse_other_hosts(request: Request, next: Next) -> Response {
 
 /// Refuses requests that a page of another origin makes. Clients that are no browsers name no origin.
 async fn refuse_other_origins(request: Request, next: Next) -> Response {
-    let is_other = {
-        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-        let ours = header("host").map(|host| format!("http://{host}"));
-        header("origin").is_some_and(|origin| Some(origin) != ours.as_deref())
-    };
-    if is_other {
+    if is_of_other_origin(request.headers()) {
         let why = "this part of the local pool is not for pages of other origins\n";
         return (StatusCode::FORBIDDEN, why).into_response();
     }
     next.run(request).await
+}
+
+/// Whether a page of another origin makes a request.
+fn is_of_other_origin(headers: &HeaderMap) -> bool {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let ours = header("host").map(|host| format!("http://{host}"));
+    header("origin").is_some_and(|origin| Some(origin) != ours.as_deref())
+}
+
+/// Whether a request has a signature (AWS Signature Version 4). Nobody knows whether it is right.
+fn is_signed(headers: &HeaderMap) -> bool {
+    headers.get("authorization").is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256 "))
 }
 
 async fn user_pool_api(
@@ -432,10 +439,14 @@ async fn user_pool_api(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
-    let has_signature = headers.contains_key("authorization");
+    // Since anybody can sign here, pages of others cannot: they may make the calls that need no signature.
+    let has_signature = is_signed(&headers) && !is_of_other_origin(&headers);
     let reply = match body.map_err(|error| unreadable(&error)).and_then(|body| Call::read(target, &body, has_signature))
     {
-        Ok(call) => app.answer(&call).await,
+        // Cognito goes on when a client hangs up.
+        Ok(call) => tokio::spawn(async move { app.answer(&call).await })
+            .await
+            .unwrap_or_else(|_| Err(ApiError::internal(&"the call ended without a word"))),
         Err(error) => Err(error),
     };
     let mut headers = HeaderMap::new();
@@ -473,7 +484,7 @@ fn unreadable(error: &BytesRejection) -> ApiError {
 
 impl App {
     /// Drives the pool's state machine: invokes the triggers that it asks for until it has a reply.
-    async fn answer(&self, call: &Call) -> Result<Value, ApiError> {
+    async fn answer(self: &Arc<Self>, call: &Call) -> Result<Value, ApiError> {
         let now = || (self.clock)().into();
         let rng = &mut UnwrapErr(SysRng);
         let mut step = self.pool.lock().handle(call, now(), rng);
@@ -491,10 +502,12 @@ impl App {
         for letter in self.pool.lock().take_letters() {
             self.mailbox.lock().put(letter, Timestamp::now());
         }
-        self.save().map_err(|error| {
+        let app = Arc::clone(self);
+        let saved =
+            tokio::task::spawn_blocking(move || app.save()).await.unwrap_or_else(|error| Err(error.to_string()));
+        if let Err(error) = saved {
             (self.logs)("local-pool", &format!("cannot write the state file: {error}"));
-            ApiError::internal(&"the state file cannot be written")
-        })?;
+        }
         reply
     }
 
@@ -542,8 +555,7 @@ async fn local_pool(State(app): State<Arc<App>>) -> Json<Value> {
 }
 
 async fn send_email(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> (StatusCode, Json<Value>) {
-    let signed = headers.get("authorization").is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256 "));
-    if !signed {
+    if !is_signed(&headers) {
         let error = json!({"__type": "MissingAuthenticationTokenException", "message": "Missing Authentication Token"});
         return (StatusCode::FORBIDDEN, Json(error));
     }

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api::{ApiError, not_readable, violated};
+use crate::api::{ApiError, violated};
 use crate::trigger::{Trigger, TriggerVersion};
 
 /// Settings with what cannot be changed, what stands if nothing is said, and what was said.
@@ -113,13 +113,25 @@ impl PoolSettings {
     pub fn update(&mut self, given: &Map<String, Value>) -> Result<(), ApiError> {
         let triggers = given.get("LambdaConfig").unwrap_or(&Value::Null);
         for trigger in Trigger::ALL {
-            is_arn(&triggers[trigger.name()])?;
+            check_arn(&triggers[trigger.name()])?;
         }
-        is_arn(&triggers["PreTokenGenerationConfig"]["LambdaArn"])?;
+        check_arn(&triggers["PreTokenGenerationConfig"]["LambdaArn"])?;
         let (plain, versioned) = (&triggers["PreTokenGeneration"], &triggers["PreTokenGenerationConfig"]["LambdaArn"]);
         if !plain.is_null() && !versioned.is_null() && plain != versioned {
             let message = "PreTokenGeneration and PreTokenGenerationConfig.LambdaArn have to be the same function.";
             return Err(ApiError::invalid_parameter(message));
+        }
+        match triggers["PreTokenGenerationConfig"]["LambdaVersion"].as_str() {
+            None | Some("V1_0" | "V2_0") => {}
+            Some("V3_0") => return Err(ApiError::not_emulated("PreTokenGeneration V3_0")),
+            Some(_) => {
+                let constraint = "Member must satisfy enum value set: [V1_0, V2_0, V3_0]";
+                return Err(violated("at 'lambdaVersion'", constraint));
+            }
+        }
+        let shortest = given.get("Policies").and_then(|policies| policies["PasswordPolicy"]["MinimumLength"].as_u64());
+        if shortest.is_some_and(|length| !(6..=99).contains(&length)) {
+            return Err(violated("at 'minimumLength'", "Member must have value between 6 and 99"));
         }
         self.0.replace(given, &POOL_MEMBERS);
         Ok(())
@@ -176,13 +188,12 @@ impl PoolSettings {
 }
 
 /// Checks what stands where a function's ARN may.
-fn is_arn(value: &Value) -> Result<(), ApiError> {
-    match value.as_str() {
-        None if value.is_null() => Ok(()),
-        None => Err(not_readable()),
-        Some(text) if text.starts_with("arn:") && text.split(':').count() >= 7 && text.len() <= 2_048 => Ok(()),
-        Some(_) => Err(violated("at 'lambdaConfig'", "Member must be the ARN of a function")),
+fn check_arn(value: &Value) -> Result<(), ApiError> {
+    let Some(text) = value.as_str() else { return Ok(()) };
+    if text.starts_with("arn:") && text.split(':').count() >= 7 && (20..=2_048).contains(&text.len()) {
+        return Ok(());
     }
+    Err(violated("at 'lambdaConfig'", "Member must be the ARN of a function"))
 }
 
 /// Settings of the app client.
@@ -288,6 +299,12 @@ impl ClientSettings {
                 let constraint = format!("Member must satisfy enum value set: [ALLOW_{}]", FLOWS.join(", ALLOW_"));
                 return Err(violated(&format!("'{flow:.64}' at 'explicitAuthFlows'"), &constraint));
             }
+        }
+        let units = self.0.get("TokenValidityUnits").as_object();
+        let is_unit = |unit: &Value| ["seconds", "minutes", "hours", "days"].iter().any(|known| unit == known);
+        if !units.into_iter().flatten().all(|(_, unit)| is_unit(unit)) {
+            let constraint = "Member must satisfy enum value set: [seconds, minutes, hours, days]";
+            return Err(violated("at 'tokenValidityUnits'", constraint));
         }
         for (kind, from, to) in
             [(TokenKind::Id, 300, 86_400), (TokenKind::Access, 300, 86_400), (TokenKind::Refresh, 3_600, 315_360_000)]

@@ -11,12 +11,13 @@ use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_S
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Builder;
 
 use crate::settings::{ClientSettings, TokenKind};
-use crate::trigger::{ClaimChanges, TokenChanges};
+use crate::trigger::{ClaimChanges, Groups, TokenChanges};
 use crate::users::User;
 
 /// Signs tokens. Cognito signs ID and access tokens with different keys, so that nobody gets away with knowing one.
@@ -28,12 +29,14 @@ pub struct TokenSigner {
 }
 
 /// Which sign-in tokens come from. Refreshed tokens share it with those that they replace.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Origin {
     /// `origin_jti`.
     pub(crate) jti: String,
     /// `auth_time`.
     pub(crate) auth_time: u64,
+    /// The user's epoch then.
+    pub(crate) epoch: u64,
 }
 
 /// What an access token says of itself.
@@ -41,6 +44,9 @@ pub(crate) struct Origin {
 pub(crate) struct AccessToken {
     pub(crate) username: String,
     pub(crate) origin_jti: Option<String>,
+    pub(crate) event_id: String,
+    /// Whether it serves for the user pool API.
+    pub(crate) has_scope: bool,
 }
 
 /// The scope of access tokens that come from the API.
@@ -131,18 +137,18 @@ impl TokenSigner {
         json!({ "keys": keys })
     }
 
-    /// The ID and access token of a sign-in, issued at `now`.
+    /// The ID and access token of a sign-in, issued at `now` in the course of `event_id`.
     pub(crate) fn sign(
         &self,
         client: &ClientSettings,
         user: &User,
-        origin: &Origin,
+        (origin, event_id): (&Origin, &str),
         changes: &TokenChanges,
         now: UnixSeconds,
         rng: &mut impl Rng,
     ) -> Result<(String, String), KeyError> {
-        let event_id = uuid(rng);
-        let groups = changes.groups.as_ref().unwrap_or(&user.groups);
+        let groups =
+            changes.groups.clone().unwrap_or_else(|| Groups { names: user.groups.clone(), ..Groups::default() });
         let mut common = |kind, token_use: &str| {
             let mut claims = claims(json!({
                 "sub": user.attributes.get("sub"),
@@ -157,19 +163,27 @@ impl TokenSigner {
             if client.revokes_tokens() {
                 claims.insert("origin_jti".to_owned(), json!(origin.jti));
             }
-            if !groups.is_empty() {
-                claims.insert("cognito:groups".to_owned(), json!(groups));
+            if !groups.names.is_empty() {
+                claims.insert("cognito:groups".to_owned(), json!(groups.names));
             }
             claims
         };
 
-        let mut id = common(TokenKind::Id, "id");
+        // Attributes first: what tokens say for themselves is not for users to choose.
+        let mut id = Map::new();
         for (name, value) in &user.attributes {
             // Flags are texts in events and flags in tokens.
             let value = if name.ends_with("_verified") { json!(value == "true") } else { json!(value) };
             id.insert(name.clone(), value);
         }
+        id.extend(common(TokenKind::Id, "id"));
         id.extend(claims(json!({"aud": client.client_id(), "cognito:username": user.username})));
+        if !groups.roles.is_empty() {
+            id.insert("cognito:roles".to_owned(), json!(groups.roles));
+        }
+        if let Some(role) = &groups.preferred_role {
+            id.insert("cognito:preferred_role".to_owned(), json!(role));
+        }
         change(&mut id, &changes.id);
 
         let mut access = common(TokenKind::Access, "access");
@@ -189,8 +203,13 @@ impl TokenSigner {
         let claims = self.access.open(token)?;
         let text = |claim: &str| claims[claim].as_str().map(ToOwned::to_owned);
         let is_ours = claims["token_use"] == "access" && claims["iss"] == self.issuer.as_str();
-        (is_ours && claims["exp"].as_u64()? > now.0)
-            .then_some(AccessToken { username: text("username")?, origin_jti: text("origin_jti") })
+        let scopes = text("scope").unwrap_or_default();
+        (is_ours && claims["exp"].as_u64()? > now.0).then_some(AccessToken {
+            username: text("username")?,
+            origin_jti: text("origin_jti"),
+            event_id: text("event_id")?,
+            has_scope: scopes.split(' ').any(|scope| scope == SCOPE),
+        })
     }
 }
 

@@ -194,8 +194,16 @@ pub(crate) struct TokenChanges {
     pub(crate) access: ClaimChanges,
     pub(crate) scopes_to_add: Vec<String>,
     pub(crate) scopes_to_suppress: Vec<String>,
-    /// The groups, if they are other than the user's own.
-    pub(crate) groups: Option<Vec<String>>,
+    /// The groups and roles, if they are other than the user's own.
+    pub(crate) groups: Option<Groups>,
+}
+
+/// What a user belongs to, as tokens tell it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Groups {
+    pub(crate) names: Vec<String>,
+    pub(crate) roles: Vec<String>,
+    pub(crate) preferred_role: Option<String>,
 }
 
 /// How the claims of one token are changed.
@@ -232,9 +240,14 @@ pub(crate) fn read_define(event: &Value, outcome: Outcome) -> Result<DefineReply
 
 pub(crate) fn read_create(event: &Value, outcome: Outcome) -> Result<CreateReply, ApiError> {
     let response = response(event, outcome)?;
+    let private_challenge_parameters = texts(&response["privateChallengeParameters"])?;
+    // Reported to be needed: verify would have nothing to go by.
+    if private_challenge_parameters.is_empty() {
+        return Err(unrecognizable());
+    }
     Ok(CreateReply {
         public_challenge_parameters: texts(&response["publicChallengeParameters"])?,
-        private_challenge_parameters: texts(&response["privateChallengeParameters"])?,
+        private_challenge_parameters,
         challenge_metadata: text(&response["challengeMetadata"])?,
     })
 }
@@ -267,7 +280,11 @@ pub(crate) fn read_pre_token_generation(event: &Value, outcome: Outcome) -> Resu
     };
     // That the member is there is enough to replace the groups, even by none.
     if let Some(groups) = details.get("groupOverrideDetails") {
-        changes.groups = Some(list(&member(groups, "groupsToOverride")?)?);
+        changes.groups = Some(Groups {
+            names: list(&member(groups, "groupsToOverride")?)?,
+            roles: list(&member(groups, "iamRolesToOverride")?)?,
+            preferred_role: text(&member(groups, "preferredRole")?)?,
+        });
     }
     Ok(changes)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Builder;
@@ -16,8 +17,8 @@ pub struct User {
     pub username: String,
     /// Attributes, `sub` among them, all of them texts.
     pub attributes: BTreeMap<String, String>,
-    /// `CONFIRMED`, `FORCE_CHANGE_PASSWORD`, …
-    pub status: String,
+    /// How far the account has come.
+    pub status: UserStatus,
     /// Whether the user may sign in at all.
     pub enabled: bool,
     /// Whether the pool has this user.
@@ -32,6 +33,63 @@ pub struct User {
     pub epoch: u64,
 }
 
+/// How far an account has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum UserStatus {
+    /// Signed up, and has not shown the code from the mail.
+    Unconfirmed,
+    /// May sign in.
+    Confirmed,
+    /// Comes from an identity provider, and has no password here.
+    ExternalProvider,
+    /// Has a temporary password.
+    ForceChangePassword,
+    /// Has a password that no longer serves.
+    ResetRequired,
+}
+
+impl UserStatus {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            UserStatus::Unconfirmed => "UNCONFIRMED",
+            UserStatus::Confirmed => "CONFIRMED",
+            UserStatus::ExternalProvider => "EXTERNAL_PROVIDER",
+            UserStatus::ForceChangePassword => "FORCE_CHANGE_PASSWORD",
+            UserStatus::ResetRequired => "RESET_REQUIRED",
+        }
+    }
+}
+
+/// The attributes that a pool has without further ado, except `sub`, which nobody sets.
+const STANDARD_ATTRIBUTES: [&str; 19] = [
+    "address",
+    "birthdate",
+    "email",
+    "email_verified",
+    "family_name",
+    "gender",
+    "given_name",
+    "locale",
+    "middle_name",
+    "name",
+    "nickname",
+    "phone_number",
+    "phone_number_verified",
+    "picture",
+    "preferred_username",
+    "profile",
+    "updated_at",
+    "website",
+    "zoneinfo",
+];
+
+/// Whether an attribute of that name can be set: the others are claims that tokens have for other reasons.
+pub(crate) fn is_attribute(name: &str) -> bool {
+    STANDARD_ATTRIBUTES.contains(&name) || name.strip_prefix("custom:").is_some_and(|name| !name.is_empty())
+}
+
 impl User {
     /// A confirmed user with this address, and a `sub` that is the same at every start, so that what an application keeps
     /// of it stays true.
@@ -41,7 +99,7 @@ impl User {
         User {
             attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             username: sub,
-            status: "CONFIRMED".to_owned(),
+            status: UserStatus::Confirmed,
             enabled: true,
             exists: true,
             groups: Vec::new(),
@@ -63,10 +121,10 @@ impl User {
         User { username: username.to_owned(), attributes: BTreeMap::new(), exists: false, ..User::new(username) }
     }
 
-    /// Whether `name` is one that the user may be called by: the user name, the address, or the `sub`.
+    /// Whether `name` is one that the user may be called by: the user name, the address, or the `sub`, large or small.
     pub fn is_called(&self, name: &str) -> bool {
         let is = |attribute: &str| self.attributes.get(attribute);
-        self.username == name
+        self.username.eq_ignore_ascii_case(name)
             || is("sub").is_some_and(|sub| sub == name)
             || is("email").is_some_and(|email| email.eq_ignore_ascii_case(name))
     }
@@ -75,7 +133,7 @@ impl User {
     pub fn event_attributes(&self) -> BTreeMap<String, String> {
         let mut attributes = self.attributes.clone();
         if self.exists {
-            attributes.insert("cognito:user_status".to_owned(), self.status.clone());
+            attributes.insert("cognito:user_status".to_owned(), self.status.name().to_owned());
         }
         attributes
     }
@@ -118,7 +176,7 @@ struct Entry {
     username: Option<String>,
     email_verified: Option<bool>,
     enabled: Option<bool>,
-    status: Option<String>,
+    status: Option<UserStatus>,
     password: Option<String>,
     #[serde(default)]
     groups: Vec<String>,
@@ -144,7 +202,7 @@ impl Users {
     /// # Errors
     ///
     /// Says what is wrong and where.
-    pub fn from_toml(text: &str, user_pool_id: &str) -> Result<Users, UsersError> {
+    pub fn from_toml(text: &str, user_pool_id: &str, rng: &mut impl Rng) -> Result<Users, UsersError> {
         let file: File = toml::from_str(text).map_err(|error| UsersError(error.to_string()))?;
         let mut users = Users(Vec::new());
         for entry in file.users {
@@ -152,14 +210,15 @@ impl Users {
             user.username = entry.username.unwrap_or(user.username);
             let verified = entry.email_verified.unwrap_or(true).to_string();
             user.attributes.insert("email_verified".to_owned(), verified);
+            if let Some(name) = entry.attributes.keys().find(|name| !is_attribute(name) || name.starts_with("email")) {
+                return Err(UsersError(format!("{} cannot have the attribute {name}", entry.email)));
+            }
             user.attributes.extend(entry.attributes);
             user.enabled = entry.enabled.unwrap_or(true);
             user.status = entry.status.unwrap_or(user.status);
             user.groups = entry.groups;
-            user.password = entry.password.map(|password| {
-                let rng = &mut rand::rand_core::UnwrapErr(rand::rngs::SysRng);
-                Verifier::new(short_id(user_pool_id), &user.username, &password, rng)
-            });
+            user.password =
+                entry.password.map(|password| Verifier::new(short_id(user_pool_id), &user.username, &password, rng));
             if let Some(name) = [&entry.email, &user.username].into_iter().find(|name| users.find(name).is_some()) {
                 return Err(UsersError(format!("two users are called {name}")));
             }
@@ -168,13 +227,24 @@ impl Users {
         Ok(users)
     }
 
-    /// The user with this name, address or `sub`.
+    /// The user whom somebody calls by this name, address or `sub`.
     pub fn find(&self, name: &str) -> Option<&User> {
         self.0.iter().find(|user| user.is_called(name))
     }
 
+    /// The same, to be changed.
     pub(crate) fn find_mut(&mut self, name: &str) -> Option<&mut User> {
         self.0.iter_mut().find(|user| user.is_called(name))
+    }
+
+    /// The user with this very user name.
+    pub(crate) fn get(&self, username: &str) -> Option<&User> {
+        self.0.iter().find(|user| user.username == username)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn get_mut(&mut self, username: &str) -> Option<&mut User> {
+        self.0.iter_mut().find(|user| user.username == username)
     }
 
     pub(crate) fn add(&mut self, user: User) {

@@ -12,6 +12,8 @@ use local_pool::server::{Addresses, Options, Server, bind};
 use local_pool::ses::Mail;
 use local_pool::trigger::{Outcome, Trigger};
 use local_pool::users::Users;
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -35,7 +37,7 @@ fn users() -> Users {
     for n in 0..50 {
         file.push_str(&format!("[[user]]\nemail = \"user{n}@example.com\"\n"));
     }
-    Users::from_toml(&file, &PoolOptions::default().user_pool_id).unwrap()
+    Users::from_toml(&file, &PoolOptions::default().user_pool_id, &mut UnwrapErr(SysRng)).unwrap()
 }
 
 /// The folder of the workspace.

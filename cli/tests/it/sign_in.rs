@@ -176,6 +176,25 @@ async fn fifty_people_at_once_each_get_their_own_tokens() {
 }
 
 #[tokio::test]
+async fn of_two_answers_to_one_session_at_once_one_is_judged() {
+    let pool = start(&[]).await;
+    let race = async |n: u32| {
+        let username = format!("user{n}@example.com");
+        for _ in 0..5 {
+            let challenge = pool.initiate(&username).await.unwrap();
+            let code = pool.code(&username).await;
+            let answer = || pool.respond(&challenge, &username, &code, json!(null));
+            let mut replies = <[_; 2]>::from(tokio::join!(answer(), answer()));
+            replies.sort_by_key(Result::is_err);
+            let [judged, refused] = replies;
+            assert!(judged.unwrap()["AuthenticationResult"].is_object());
+            assert_eq!(refused.unwrap_err().1, "Invalid session for the user, session can only be used once.");
+        }
+    };
+    futures_util::future::join_all((0..50).map(race)).await;
+}
+
+#[tokio::test]
 async fn browsers_may_call_the_api_and_read_its_errors_but_not_the_mailbox() {
     let pool = start(&[]).await;
     let ask = async |path: &str| {

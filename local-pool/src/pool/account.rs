@@ -1,24 +1,21 @@
 //! What users do with their accounts: sign up, confirm, look at themselves, sign out.
 
 use auth_challenge::challenge::UnixSeconds;
-use hmac::{Hmac, KeyInit, Mac};
 use rand::{Rng, RngExt};
 use serde_json::{Value, json};
-use sha2::Sha256;
 use subtle::ConstantTimeEq;
-use uuid::{Builder, Uuid};
 
 use super::{Letter, Pool, Request, Step, Texts, Work, replied};
 use crate::api::{ApiError, Parameters};
 use crate::srp::Verifier;
 use crate::tokens::uuid;
 use crate::trigger::{self, Outcome, Trigger};
-use crate::users::User;
+use crate::users::{User, UserStatus, is_attribute};
 
 /// A user who is about to be made.
 pub(super) struct NewUser {
     pub(super) user: User,
-    /// Whether an administrator makes the user, and what the administrator is told.
+    /// Whether an administrator makes the user.
     pub(super) by_admin: bool,
     /// The mail that goes out when all is well.
     pub(super) letter: Option<Letter>,
@@ -36,9 +33,9 @@ impl Pool {
         if let Some(password) = password {
             self.check_password(password)?;
         }
-        let mut user = self.new_user(name, parameters.attributes("UserAttributes").unwrap_or_default(), rng)?;
+        let mut user = self.new_user(name, parameters.attributes("UserAttributes").unwrap_or_default(), false, rng)?;
         user.password = password.map(|password| Verifier::new(self.short_id(), &user.username, password, rng));
-        user.status = "UNCONFIRMED".to_owned();
+        user.status = UserStatus::Unconfirmed;
         let code = format!("{:06}", rng.random_range(0..1_000_000));
         let letter = self.settings.verifies_email().then(|| Letter {
             to: user.attributes.get("email").cloned().unwrap_or_default(),
@@ -52,25 +49,76 @@ impl Pool {
         self.create(new_user, "SignUp", validation_data.as_ref(), metadata.as_ref())
     }
 
-    /// A user of that name, which is also the address where it is one.
-    pub(super) fn new_user(&self, name: &str, given: Texts, rng: &mut impl Rng) -> Result<User, ApiError> {
-        let mut user = User::new(given.get("email").map_or(name, String::as_str));
-        let sub = uuid(rng);
-        user.attributes = given;
-        user.attributes.entry("email".to_owned()).or_insert_with(|| name.to_owned());
-        user.attributes.remove("sub");
-        let email = user.attributes.get("email").cloned().unwrap_or_default();
-        if !email.contains('@') {
+    /// A user of that name, which is an address, with these attributes.
+    pub(super) fn new_user(
+        &self,
+        name: &str,
+        mut attributes: Texts,
+        by_admin: bool,
+        rng: &mut impl Rng,
+    ) -> Result<User, ApiError> {
+        self.check_attributes(&attributes, !by_admin)?;
+        let email = attributes.entry("email".to_owned()).or_insert_with(|| name.to_owned()).clone();
+        if !email.contains('@') || !email.eq_ignore_ascii_case(name) {
             return Err(ApiError::invalid_parameter("Username should be an email."));
         }
-        if self.users.find(name).is_some() || self.users.find(&email).is_some() {
-            let message = "An account with the given email already exists.";
-            return Err(ApiError::new("UsernameExistsException", message));
-        }
+        self.check_free(&email, None, "UsernameExistsException")?;
+        let sub = uuid(rng);
+        let mut user = User::new(&email);
         user.username.clone_from(&sub);
         user.epoch = rng.random();
-        user.attributes.insert("sub".to_owned(), sub);
+        attributes.insert("sub".to_owned(), sub);
+        user.attributes = attributes;
         Ok(user)
+    }
+
+    /// Checks the attributes that somebody wants to set.
+    pub(super) fn check_attributes(&self, given: &Texts, by_user: bool) -> Result<(), ApiError> {
+        for (name, value) in given {
+            if name == "email" && !value.contains('@') {
+                return Err(ApiError::invalid_parameter("Invalid email address format."));
+            }
+            if name == "sub" && !by_user {
+                return Err(ApiError::invalid_parameter("Cannot modify the non-mutable attribute sub"));
+            }
+            // What is verified, the pool knows.
+            if by_user && (name == "sub" || name.ends_with("_verified")) {
+                return Err(ApiError::not_authorized("A client attempted to write unauthorized attribute"));
+            }
+            if !is_attribute(name) {
+                let why = format!("Type for attribute {{{name:.64}}} could not be determined");
+                return Err(ApiError::invalid_parameter(&format!("Attributes did not conform to the schema: {why}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets attributes that were checked. An empty value takes one away.
+    pub(super) fn change_attributes(&mut self, username: &str, given: Texts) -> Result<(), ApiError> {
+        let user = self.users.get(username).ok_or_else(ApiError::user_not_found)?;
+        let is_new = given.get("email").is_some_and(|email| user.attributes.get("email") != Some(email));
+        if let Some(email) = given.get("email").filter(|_| is_new) {
+            self.check_free(email, Some(username), "AliasExistsException")?;
+        }
+        let user = self.users.get_mut(username).ok_or_else(ApiError::user_not_found)?;
+        // A new address is not verified until somebody says so.
+        if is_new {
+            user.attributes.insert("email_verified".to_owned(), "false".to_owned());
+        }
+        user.attributes.extend(given);
+        user.attributes.retain(|_, value| !value.is_empty());
+        self.changed();
+        Ok(())
+    }
+
+    /// Whether nobody is called by an address yet, but perhaps `owner`.
+    fn check_free(&self, email: &str, owner: Option<&str>, error: &'static str) -> Result<(), ApiError> {
+        match self.users.find(email) {
+            Some(user) if Some(user.username.as_str()) != owner => {
+                Err(ApiError::new(error, "An account with the given email already exists."))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Makes a user, once pre-sign-up has agreed if it is attached.
@@ -98,8 +146,7 @@ impl Pool {
             body: json!({"userAttributes": attributes, "validationData": validation_data}),
             metadata,
         };
-        let unattached = || ApiError::invalid_parameter("PreSignUp is not attached.");
-        self.invoke(request, || Work::SignUp(new_user)).ok_or_else(unattached)
+        self.invoke(request, || Work::SignUp(new_user))
     }
 
     pub(super) fn resume_sign_up(
@@ -112,7 +159,7 @@ impl Pool {
         // AWS ignores the flags for users whom an administrator makes.
         if !new_user.by_admin {
             if reply.confirm {
-                new_user.user.status = "CONFIRMED".to_owned();
+                new_user.user.status = UserStatus::Confirmed;
                 new_user.user.confirmation_code = None;
                 new_user.letter = None;
             }
@@ -127,16 +174,13 @@ impl Pool {
         let NewUser { mut user, by_admin, letter } = new_user;
         // Somebody may have taken the name while the trigger ran.
         let email = user.attributes.get("email").cloned().unwrap_or_default();
-        if self.users.find(&email).is_some() {
-            let message = "An account with the given email already exists.";
-            return Err(ApiError::new("UsernameExistsException", message));
-        }
+        self.check_free(&email, None, "UsernameExistsException")?;
         user.attributes.entry("email_verified".to_owned()).or_insert_with(|| "false".to_owned());
         let reply = if by_admin {
             json!({"User": super::administration::describe(&user, "Attributes")})
         } else {
             let mut reply = json!({
-                "UserConfirmed": user.status == "CONFIRMED",
+                "UserConfirmed": user.status == UserStatus::Confirmed,
                 "UserSub": user.attributes.get("sub"),
             });
             if letter.is_some() {
@@ -164,14 +208,16 @@ impl Pool {
         };
         let missing = if hides { mismatch } else { ApiError::user_not_found };
         let user = self.users.find_mut(name).ok_or_else(missing)?;
-        let Some(expected) = &user.confirmation_code else {
-            return Err(ApiError::not_authorized("User cannot be confirmed. Current status is CONFIRMED"));
-        };
-        if !bool::from(expected.as_bytes().ct_eq(code.as_bytes())) {
+        if user.status != UserStatus::Unconfirmed {
+            let message = format!("User cannot be confirmed. Current status is {}", user.status.name());
+            return Err(ApiError::not_authorized(&message));
+        }
+        let expected = user.confirmation_code.as_deref().unwrap_or_default();
+        if expected.is_empty() || !bool::from(expected.as_bytes().ct_eq(code.as_bytes())) {
             return Err(mismatch());
         }
         user.confirmation_code = None;
-        user.status = "CONFIRMED".to_owned();
+        user.status = UserStatus::Confirmed;
         if verifies_email {
             user.attributes.insert("email_verified".to_owned(), "true".to_owned());
         }
@@ -191,70 +237,11 @@ impl Pool {
         rng: &mut impl Rng,
     ) -> Result<Value, ApiError> {
         let username = self.bearer(parameters, now)?.username.clone();
-        if let Some(user) = self.users.find_mut(&username) {
+        if let Some(user) = self.users.get_mut(&username) {
             user.epoch = rng.random();
         }
         self.changed();
         Ok(json!({}))
-    }
-
-    pub(super) fn revoke_token(&mut self, parameters: &Parameters) -> Result<Value, ApiError> {
-        self.check_client(parameters)?;
-        self.check_client_secret(parameters)?;
-        if !self.client.revokes_tokens() {
-            let message = "Token revocation is not enabled for the client.";
-            return Err(ApiError::new("UnsupportedOperationException", message));
-        }
-        // A token that is none is no error (RFC 7009 §2.2).
-        if let Some(token) = self.read_refresh_token(parameters.required("Token")?) {
-            if token.client_id != self.client.client_id() {
-                return Err(ApiError::new("UnauthorizedException", "The token was not issued to this client."));
-            }
-            self.revoked.insert(token.origin_jti);
-            self.changed();
-        }
-        Ok(json!({}))
-    }
-
-    /// The user whose access token a call brings.
-    fn bearer(&self, parameters: &Parameters, now: UnixSeconds) -> Result<&User, ApiError> {
-        let token = parameters.required("AccessToken")?;
-        let invalid = || ApiError::not_authorized("Invalid Access Token");
-        let token = self.tokens.read_access_token(token, now).ok_or_else(invalid)?;
-        let user = self.users.find(&token.username).filter(|user| user.username == token.username);
-        let user = user.ok_or_else(ApiError::user_not_found)?;
-        let is_revoked =
-            token.origin_jti.is_some_and(|jti| self.revoked.contains(&jti) || !self.is_current(user, &jti));
-        if is_revoked {
-            return Err(ApiError::not_authorized("Access Token has been revoked"));
-        }
-        if user.enabled { Ok(user) } else { Err(ApiError::not_authorized("User is disabled.")) }
-    }
-
-    /// A name for a sign-in that tells whether the user has signed out of everything since: half of it is chance, the other
-    /// half a MAC over it and the user's epoch. So nothing has to be kept of a sign-in.
-    pub(super) fn origin_jti(&self, user: &User, rng: &mut impl Rng) -> String {
-        let mut octets = [0; 16];
-        rng.fill_bytes(&mut octets);
-        // The bits that mark a random UUID are among them.
-        let marked = Builder::from_random_bytes(octets).into_uuid().into_bytes();
-        self.with_check(user, marked).to_string()
-    }
-
-    fn is_current(&self, user: &User, jti: &str) -> bool {
-        jti.parse::<Uuid>().is_ok_and(|jti| self.with_check(user, jti.into_bytes()) == jti)
-    }
-
-    /// The octets with their last seven replaced by the check.
-    fn with_check(&self, user: &User, mut octets: [u8; 16]) -> Uuid {
-        let (chance, check) = octets.split_at_mut(9);
-        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.refresh_key.octets()) {
-            for part in [chance, &user.epoch.to_be_bytes()[..], user.username.as_bytes()] {
-                mac.update(part);
-            }
-            check.copy_from_slice(&mac.finalize().into_bytes()[..7]);
-        }
-        Uuid::from_bytes(octets)
     }
 }
 

@@ -7,7 +7,7 @@ use super::account::NewUser;
 use super::{Letter, Pool, Step};
 use crate::api::{ApiError, Parameters, violated};
 use crate::srp::Verifier;
-use crate::users::User;
+use crate::users::{User, UserStatus};
 
 impl Pool {
     pub(super) fn admin_create_user(&mut self, parameters: &Parameters, rng: &mut impl Rng) -> Result<Step, ApiError> {
@@ -21,7 +21,7 @@ impl Pool {
                 return Err(violated(&format!("'{other:.64}' at 'messageAction'"), constraint));
             }
         };
-        let mut user = self.new_user(name, parameters.attributes("UserAttributes").unwrap_or_default(), rng)?;
+        let mut user = self.new_user(name, parameters.attributes("UserAttributes").unwrap_or_default(), true, rng)?;
         let password = match parameters.text("TemporaryPassword") {
             Some(password) => password.to_owned(),
             // Of every class that a policy can ask for.
@@ -29,7 +29,7 @@ impl Pool {
         };
         self.check_password(&password)?;
         user.password = Some(Verifier::new(self.short_id(), &user.username, &password, rng));
-        user.status = "FORCE_CHANGE_PASSWORD".to_owned();
+        user.status = UserStatus::ForceChangePassword;
         let letter = (!suppressed).then(|| Letter {
             to: user.attributes.get("email").cloned().unwrap_or_default(),
             subject: "Your temporary password".to_owned(),
@@ -57,23 +57,16 @@ impl Pool {
         let verifier = Verifier::new(self.short_id(), &username, password, rng);
         let user = self.named_user(parameters)?;
         user.password = Some(verifier);
-        user.status = if is_permanent { "CONFIRMED" } else { "FORCE_CHANGE_PASSWORD" }.to_owned();
+        user.status = if is_permanent { UserStatus::Confirmed } else { UserStatus::ForceChangePassword };
         self.done()
     }
 
     pub(super) fn admin_update_user_attributes(&mut self, parameters: &Parameters) -> Result<Value, ApiError> {
         let given = parameters.attributes("UserAttributes").unwrap_or_default();
-        if given.contains_key("sub") {
-            return Err(ApiError::invalid_parameter("Cannot modify the non-mutable attribute sub"));
-        }
-        let user = self.named_user(parameters)?;
-        // A new address is not verified until somebody says so.
-        if given.get("email").is_some_and(|email| user.attributes.get("email") != Some(email)) {
-            user.attributes.insert("email_verified".to_owned(), "false".to_owned());
-        }
-        user.attributes.extend(given);
-        user.attributes.retain(|_, value| !value.is_empty());
-        self.done()
+        self.check_attributes(&given, false)?;
+        let username = self.named_user(parameters)?.username.clone();
+        self.change_attributes(&username, given)?;
+        Ok(json!({}))
     }
 
     pub(super) fn admin_enable_user(&mut self, parameters: &Parameters, enabled: bool) -> Result<Value, ApiError> {
@@ -126,7 +119,7 @@ pub(super) fn describe(user: &User, attributes: &str) -> Value {
     json!({
         "Username": user.username,
         attributes: attribute_list(user),
-        "UserStatus": user.status,
+        "UserStatus": user.status.name(),
         "Enabled": user.enabled,
         "UserCreateDate": 0,
         "UserLastModifiedDate": 0,

@@ -94,6 +94,15 @@ fn a_revoked_sign_in_is_over_and_no_other() {
 }
 
 #[test]
+fn without_revocation_signing_out_still_ends_what_access_tokens_may_do() {
+    let mut stage = Stage::with_client(json!({"EnableTokenRevocation": false}));
+    let tokens = stage.sign_in();
+    assert!(get_user(&mut stage, &tokens).is_ok());
+    stage.ask("GlobalSignOut", json!({"AccessToken": tokens["AccessToken"]})).unwrap();
+    assert_eq!(get_user(&mut stage, &tokens).unwrap_err(), "Access Token has been revoked");
+}
+
+#[test]
 fn signing_out_of_everything_ends_all_sign_ins_so_far() {
     let mut stage = Stage::default();
     let (one, two) = (stage.sign_in(), stage.sign_in());
@@ -146,7 +155,7 @@ fn an_access_token_tells_who_one_is_and_nothing_else_does() {
 #[test]
 fn somebody_signs_up_confirms_and_signs_in() {
     let mut stage = Stage::default();
-    let attributes = json!([{"Name": "name", "Value": "Zoë"}, {"Name": "sub", "Value": "mine"}]);
+    let attributes = json!([{"Name": "name", "Value": "Zoë"}]);
     let sign_up = json!({"Username": "zoe@example.com", "Password": "Correct horse 1", "UserAttributes": attributes});
     let reply = stage.ask("SignUp", sign_up.clone()).unwrap();
     assert_eq!(reply["UserConfirmed"], false);
@@ -163,20 +172,22 @@ fn somebody_signs_up_confirms_and_signs_in() {
     );
     let confirm = |code: &str| json!({"Username": "zoe@example.com", "ConfirmationCode": code});
     let wrong = if code == "000000" { "000001" } else { "000000" };
-    for code in [wrong, "", "0"] {
+    for code in [wrong, "0"] {
         assert_eq!(stage.ask("ConfirmSignUp", confirm(code)).unwrap_err().kind, "CodeMismatchException");
     }
     stage.ask("ConfirmSignUp", confirm(&code)).unwrap();
     let message = stage.complaint("ConfirmSignUp", confirm(&code));
     assert_eq!(message, "User cannot be confirmed. Current status is CONFIRMED");
+    let carol = json!({"Username": "carol@example.com", "ConfirmationCode": "123456"});
+    let message = stage.complaint("ConfirmSignUp", carol);
+    assert_eq!(message, "User cannot be confirmed. Current status is FORCE_CHANGE_PASSWORD");
     let nobody = json!({"Username": "nobody@example.com", "ConfirmationCode": "123456"});
     assert_eq!(stage.ask("ConfirmSignUp", nobody).unwrap_err().kind, "CodeMismatchException");
 
     let zoe = stage.ask("AdminGetUser", json!({"Username": "zoe@example.com"})).unwrap();
     let attributes = zoe["UserAttributes"].as_array().unwrap();
     assert!(attributes.contains(&json!({"Name": "email_verified", "Value": "true"})));
-    // Nobody chooses who they are.
-    assert!(attributes.contains(&json!({"Name": "sub", "Value": reply["UserSub"]})) && reply["UserSub"] != "mine");
+    assert!(attributes.contains(&json!({"Name": "sub", "Value": reply["UserSub"]})));
     let challenge = stage.initiate(json!({"USERNAME": "Zoe@example.com"}), json!(null)).unwrap();
     let username = challenge["ChallengeParameters"]["USERNAME"].as_str().unwrap().to_owned();
     assert!(stage.respond(&challenge["Session"], &username, "right").is_ok());
@@ -204,6 +215,79 @@ fn what_a_sign_up_cannot_be() {
     stage.ask("UpdateUserPool", only_admins).unwrap();
     let error = stage.ask("SignUp", sign_up("yan@example.com", "Correct horse 1")).unwrap_err();
     assert_eq!((error.kind, &*error.message), ("NotAuthorizedException", "SignUp is not permitted for this user pool"));
+}
+
+#[test]
+fn t31_nobody_chooses_what_the_pool_knows_better() {
+    let mut stage = Stage::default();
+    let mut sign_up = |name: &str, value: &str| {
+        let attributes = json!([{"Name": name, "Value": value}]);
+        let call = json!({"Username": "mal@example.com", "Password": "Correct horse 1", "UserAttributes": attributes});
+        stage.complaint("SignUp", call)
+    };
+    for name in ["sub", "email_verified", "phone_number_verified"] {
+        assert_eq!(sign_up(name, "true"), "A client attempted to write unauthorized attribute");
+    }
+    // Claims of tokens are no attributes.
+    for name in ["exp", "iss", "aud", "token_use", "auth_time", "cognito:groups", "cognito:username", "custom:", "x"] {
+        let why = format!("Type for attribute {{{name}}} could not be determined");
+        assert_eq!(sign_up(name, "1"), format!("Attributes did not conform to the schema: {why}"));
+    }
+    assert_eq!(sign_up("email", "alice@example.com"), "Username should be an email.");
+    assert_eq!(sign_up("email", "mal"), "Invalid email address format.");
+}
+
+#[test]
+fn a_new_password_does_not_make_anybody_somebody_else() {
+    let mut stage = Stage::default();
+    let temporary = json!({
+        "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": {"USERNAME": "carol", "PASSWORD": "Temporary horse 1"},
+    });
+    let session = stage.ask("InitiateAuth", temporary.clone()).unwrap()["Session"].clone();
+    let second = stage.ask("InitiateAuth", temporary.clone()).unwrap()["Session"].clone();
+    let third = stage.ask("InitiateAuth", temporary).unwrap()["Session"].clone();
+    let answer = |session: &Value, password: &str, attribute: &str, value: &str| {
+        let mut responses = json!({"USERNAME": "carol", "NEW_PASSWORD": password});
+        responses[format!("userAttributes.{attribute}")] = json!(value);
+        json!({"ChallengeName": "NEW_PASSWORD_REQUIRED", "Session": session, "ChallengeResponses": responses})
+    };
+    for name in ["sub", "email_verified"] {
+        let message = stage.complaint("RespondToAuthChallenge", answer(&session, "Correct horse 3", name, "true"));
+        assert_eq!(message, "A client attempted to write unauthorized attribute");
+    }
+    let message = stage.complaint("RespondToAuthChallenge", answer(&session, "Correct horse 3", "exp", "9"));
+    assert!(message.starts_with("Attributes did not conform to the schema"), "{message}");
+    let taken = answer(&session, "Correct horse 3", "email", "alice@example.com");
+    assert_eq!(stage.ask("RespondToAuthChallenge", taken).unwrap_err().kind, "AliasExistsException");
+
+    let moved = answer(&second, "Correct horse 3", "email", "caroline@example.com");
+    let tokens = stage.ask("RespondToAuthChallenge", moved).unwrap()["AuthenticationResult"].clone();
+    let claims = stage.claims(&tokens["IdToken"]);
+    assert_eq!((&claims["email"], &claims["email_verified"]), (&json!("caroline@example.com"), &json!(false)));
+    // Whoever saw the temporary password as well comes too late.
+    let late = answer(&third, "Correct horse 4", "name", "Mallory");
+    assert_eq!(stage.complaint("RespondToAuthChallenge", late), "Invalid session for the user.");
+    let sign_in = |password: &str| json!({"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": {"USERNAME": "carol", "PASSWORD": password}});
+    assert!(stage.ask("InitiateAuth", sign_in("Correct horse 3")).is_ok());
+}
+
+#[test]
+fn a_name_that_somebody_else_has_now_does_not_lead_to_them() {
+    let mut stage = Stage::with_users(
+        "[[user]]\nemail = \"old@example.com\"\nusername = \"shared@example.com\"\npassword = \"Temporary horse 1\"\n\
+         status = \"FORCE_CHANGE_PASSWORD\"",
+    );
+    let parameters = json!({"USERNAME": "shared@example.com", "PASSWORD": "Temporary horse 1"});
+    let call = json!({"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": parameters});
+    let session = stage.ask("InitiateAuth", call).unwrap()["Session"].clone();
+    stage.ask("AdminDeleteUser", json!({"Username": "shared@example.com"})).unwrap();
+    let new = json!({"Username": "shared@example.com", "Password": "Correct horse 1"});
+    stage.ask("SignUp", new).unwrap();
+    let answer = json!({
+        "ChallengeName": "NEW_PASSWORD_REQUIRED", "Session": session,
+        "ChallengeResponses": {"USERNAME": "shared@example.com", "NEW_PASSWORD": "Mallory's horse 1"},
+    });
+    assert_eq!(stage.complaint("RespondToAuthChallenge", answer), "Invalid session for the user.");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn a_user_is_made_looked_at_changed_and_deleted() {
     stage.ask("AdminSetUserPassword", json!({"Username": "zoe@example.com", "Password": "Correct horse 2"})).unwrap();
     assert_eq!(get(&mut stage).unwrap()["UserStatus"], "FORCE_CHANGE_PASSWORD");
 
-    stage.ask("AdminDisableUser", zoe.clone()).unwrap();
+    assert_eq!(stage.ask("AdminDisableUser", zoe.clone()).unwrap(), json!({}));
     assert_eq!(get(&mut stage).unwrap()["Enabled"], false);
     let refused = stage.initiate(json!({"USERNAME": "zoe@example.com"}), json!(null)).unwrap_err();
     assert_eq!((refused.kind, &*refused.message), ("NotAuthorizedException", "User is disabled."));
@@ -63,6 +63,16 @@ fn t31_a_new_address_is_not_verified() {
     assert_eq!(verified(&mut stage), "true");
     stage.ask("AdminUpdateUserAttributes", update(json!([{"Name": "email", "Value": "al@example.com"}]))).unwrap();
     assert_eq!(verified(&mut stage), "false");
+    let taken = update(json!([{"Name": "email", "Value": "CAROL@example.com"}]));
+    let error = stage.ask("AdminUpdateUserAttributes", taken).unwrap_err();
+    assert_eq!(
+        (error.kind, &*error.message),
+        ("AliasExistsException", "An account with the given email already exists.")
+    );
+    let claim = update(json!([{"Name": "cognito:groups", "Value": "admins"}]));
+    assert!(
+        stage.complaint("AdminUpdateUserAttributes", claim).starts_with("Attributes did not conform to the schema")
+    );
     let both = json!([{"Name": "email", "Value": "a@example.com"}, {"Name": "email_verified", "Value": "true"}]);
     stage.ask("AdminUpdateUserAttributes", update(both)).unwrap();
     assert_eq!(verified(&mut stage), "true");
@@ -115,9 +125,13 @@ fn an_update_of_the_pool_resets_what_it_leaves_out() {
     config["DefineAuthChallenge"] = json!("arn:aws:lambda:eu-west-1:123456789012:function:other:live");
     stage.ask("UpdateUserPool", json!({"LambdaConfig": config})).unwrap();
     assert_eq!(describe(&mut stage)["LambdaConfig"], config);
+    let version =
+        |version: &str| json!({"PreTokenGenerationConfig": {"LambdaVersion": version, "LambdaArn": arn("one")}});
     for (config, kind) in [
         (json!({"DefineAuthChallenge": "define-auth-challenge"}), "InvalidParameterException"),
         (json!({"DefineAuthChallenge": 7}), "SerializationException"),
+        (version("V3_0"), "InvalidParameterException"),
+        (version("banana"), "InvalidParameterException"),
         (
             json!({
                 "PreTokenGeneration": arn("one"),
@@ -151,6 +165,7 @@ fn an_update_of_the_client_resets_what_it_leaves_out() {
         json!({"AccessTokenValidity": 1, "TokenValidityUnits": {"AccessToken": "minutes"}}),
         json!({"IdTokenValidity": 2, "TokenValidityUnits": {"IdToken": "days"}}),
         json!({"RefreshTokenValidity": 10_000}),
+        json!({"TokenValidityUnits": {"AccessToken": "fortnights"}}),
     ] {
         assert_eq!(
             stage.ask("UpdateUserPoolClient", wrong.clone()).unwrap_err().kind,
@@ -171,4 +186,24 @@ fn settings_count_at_once() {
     let refused = stage.initiate(json!({"USERNAME": "alice"}), json!(null)).unwrap_err();
     assert_eq!(refused.message, "CUSTOM_AUTH is not enabled for the client.");
     assert_eq!(stage.triggers(), [] as [Trigger; 0]);
+}
+
+#[test]
+fn settings_that_count_are_refused_if_they_are_not_what_they_should_be() {
+    let mut stage = Stage::default();
+    for (settings, kind) in [
+        (json!({"AdminCreateUserConfig": {"AllowAdminCreateUserOnly": "true"}}), "SerializationException"),
+        (json!({"Policies": {"PasswordPolicy": {"MinimumLength": "20"}}}), "SerializationException"),
+        (json!({"Policies": {"PasswordPolicy": {"RequireNumbers": 1}}}), "SerializationException"),
+        (json!({"Policies": {"PasswordPolicy": {"MinimumLength": 5}}}), "InvalidParameterException"),
+        (json!({"Policies": {"PasswordPolicy": {"MinimumLength": 100}}}), "InvalidParameterException"),
+    ] {
+        assert_eq!(stage.ask("UpdateUserPool", settings.clone()).unwrap_err().kind, kind, "{settings}");
+    }
+    let policy = json!({"MinimumLength": 20, "RequireUppercase": true});
+    stage.ask("UpdateUserPool", json!({"Policies": {"PasswordPolicy": policy}})).unwrap();
+    let set = |password: &str| json!({"Username": "alice", "Password": password});
+    let complaint = stage.complaint("AdminSetUserPassword", set("Correct horse 1"));
+    assert_eq!(complaint, "Password did not conform with policy: Password not long enough");
+    stage.ask("AdminSetUserPassword", set("A long password without anything else")).unwrap();
 }

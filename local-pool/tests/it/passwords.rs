@@ -1,5 +1,6 @@
 //! Sign-ins with a password, sent or proved (Secure Remote Password), alone or before a custom challenge.
 
+use auth_challenge::challenge::UnixSeconds;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hkdf::Hkdf;
@@ -10,7 +11,7 @@ use num_bigint::BigUint;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::stage::Stage;
+use crate::stage::{NOW, Stage, returned, three_answers};
 
 /// RFC 3526 §4.
 const PRIME: &str = concat!(
@@ -192,11 +193,49 @@ fn a_password_may_come_before_a_custom_challenge() {
     assert_eq!(custom["ChallengeParameters"]["USERNAME"], "alice");
     assert!(stage.respond(&custom["Session"], "alice", "right").unwrap()["AuthenticationResult"].is_object());
 
+    // A proof takes a program no time.
+    let challenge = open(&mut stage, "CUSTOM_AUTH", "alice");
+    stage.now = UnixSeconds(NOW.0 + 30);
+    let late = prove(&mut stage, &challenge, &proof(&challenge, "Correct horse 1")).unwrap_err().message;
+    assert_eq!(late, "Invalid session for the user, session is expired.");
+    stage.now = NOW;
+
     // Define is not asked about a wrong password.
     let challenge = open(&mut stage, "CUSTOM_AUTH", "alice");
     let responses = proof(&challenge, "Correct horse 2");
     assert_eq!(prove(&mut stage, &challenge, &responses), Err(wrong()));
     assert_eq!(stage.triggers(), []);
+}
+
+#[test]
+fn a_sign_in_opens_with_srp_if_it_says_so() {
+    let mut stage = Stage::default();
+    let first_round = |stage: &mut Stage, parameters: Value| {
+        let challenge = stage.initiate(parameters, json!(null)).map_err(|error| error.message)?;
+        Ok(challenge["ChallengeName"].clone())
+    };
+    let a = keys().1.to_str_radix(16);
+    let (custom, proof) = (Ok(json!("CUSTOM_CHALLENGE")), Ok(json!("PASSWORD_VERIFIER")));
+    for (parameters, expected) in [
+        (json!({"USERNAME": "alice", "CHALLENGE_NAME": "SRP_A", "SRP_A": a}), proof.clone()),
+        (json!({"USERNAME": "alice", "ChallengeName": "SRP_A", "SRP_A": a}), proof),
+        (json!({"USERNAME": "alice", "SRP_A": a}), custom.clone()),
+        (json!({"USERNAME": "alice", "CHALLENGE_NAME": "CUSTOM_CHALLENGE"}), custom),
+        (json!({"USERNAME": "alice", "CHALLENGE_NAME": "SRP_A"}), Err("Missing required parameter SRP_A".to_owned())),
+    ] {
+        assert_eq!(first_round(&mut stage, parameters.clone()), expected, "{parameters}");
+    }
+    // Define can ask for nothing else of Cognito's here.
+    let call = json!({"AuthFlow": "CUSTOM_AUTH", "AuthParameters": {"USERNAME": "alice", "CHALLENGE_NAME": "SRP_A", "SRP_A": a}});
+    let other = stage.call("InitiateAuth", call, |trigger, event| {
+        if trigger == Trigger::DefineAuthChallenge {
+            returned(event, json!({"challengeName": "SMS_MFA"}))
+        } else {
+            three_answers(trigger, event)
+        }
+    });
+    let message = "The local pool does not emulate challenge SMS_MFA at this point of a sign-in.";
+    assert_eq!(other.unwrap_err().message, message);
 }
 
 #[test]

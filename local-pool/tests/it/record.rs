@@ -29,7 +29,7 @@ fn event(user: &str, answer: &str) -> Value {
             "privateChallengeParameters": {"state": "1.sealed.one"},
             "challengeAnswer": answer,
             "session": [{"challengeName": "CUSTOM_CHALLENGE", "challengeResult": false, "challengeMetadata": "1.sealed.one"}],
-            "clientMetadata": {"action": "RESEND", "captcha": "03AFcWeA5zbhNvQJ1x8example"},
+            "clientMetadata": {"action": "RESEND", "captcha": "03AF", "Amplify.Passwordless.locale": "de"},
             "userNotFound": false,
         },
         "response": {"answerCorrect": null},
@@ -56,7 +56,7 @@ fn what_belongs_to_a_person_or_a_sign_in_is_replaced_by_what_stays_the_same() {
             "privateChallengeParameters": {"state": "STATE-1"},
             "challengeAnswer": "ANSWER-1",
             "session": [{"challengeName": "CUSTOM_CHALLENGE", "challengeResult": false, "challengeMetadata": "STATE-1"}],
-            "clientMetadata": {"action": "RESEND", "captcha": "METADATA-1"},
+            "clientMetadata": {"action": "RESEND", "captcha": "METADATA-1", "Amplify.Passwordless.locale": "de"},
             "userNotFound": false,
         },
         "response": {"answerCorrect": null},
@@ -74,6 +74,22 @@ fn what_belongs_to_a_person_or_a_sign_in_is_replaced_by_what_stays_the_same() {
             assert!(!text.contains(secret), "{secret}: {text}");
         }
     }
+}
+
+#[test]
+fn fixtures_of_an_earlier_run_do_not_stay_among_new_ones() {
+    let folder = folder("record-again");
+    let verify = folder.join("verify-auth-challenge");
+    let recorder = Recorder::new(&folder).unwrap();
+    for _ in 0..3 {
+        recorder.record(Trigger::VerifyAuthChallengeResponse, &event("zoe", "48310937")).unwrap();
+    }
+    fs::write(verify.join("by-hand.json"), "{}").unwrap();
+    let recorder = Recorder::new(&folder).unwrap();
+    recorder.record(Trigger::VerifyAuthChallengeResponse, &event("zoe", "48310937")).unwrap();
+    let mut left: Vec<_> = fs::read_dir(&verify).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["0001.json", "by-hand.json"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use local_pool::invocation::LambdaEndpoint;
 use local_pool::lambda::Program;
 use local_pool::server::{Addresses, Options, Server, bind};
 use local_pool::trigger::Trigger;
@@ -88,6 +89,26 @@ async fn whatever_is_sent_gets_cognitos_error_and_the_pool_goes_on() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_origin_can_sign_in_and_administer_nothing() {
+    let pool = try_start(|_| ()).await.unwrap();
+    let post = async |operation: &str, authorization: &str, origin: &str| {
+        let request = pool.http.post(&pool.addresses.endpoint).header("origin", origin);
+        let request = request.header("authorization", authorization);
+        let target = format!("AWSCognitoIdentityProviderService.{operation}");
+        let body = json!({"UserPoolId": pool.addresses.user_pool_id, "Username": "alice@example.com"});
+        let reply = request.header("x-amz-target", target).body(body.to_string()).send().await.unwrap();
+        reply.headers().get("x-amzn-errortype").map(|kind| kind.to_str().unwrap().to_owned())
+    };
+    let signed = "AWS4-HMAC-SHA256 test";
+    let missing = Some("MissingAuthenticationTokenException:".to_owned());
+    assert_eq!(post("AdminGetUser", signed, "https://evil.example").await, missing);
+    assert_eq!(post("AdminGetUser", "Bearer x", &pool.addresses.endpoint).await, missing);
+    assert_eq!(post("AdminGetUser", signed, &pool.addresses.endpoint).await, None);
+    let invalid = Some("InvalidParameterException:".to_owned());
+    assert_eq!(post("InitiateAuth", "", "https://evil.example").await, invalid);
+}
+
+#[tokio::test]
 async fn a_trigger_may_be_any_command_that_asks_for_events() {
     let program = std::env::current_exe().unwrap();
     // The function of lambda.rs, which returns the event as it came.
@@ -161,6 +182,16 @@ async fn a_pool_that_is_kept_in_a_file_goes_on_where_it_was() {
         async |pool: &Running| pool.http.get(pool.addresses.jwks_uri()).send().await.unwrap().text().await.unwrap();
     let keys = jwks(&pool).await;
     drop(pool);
+
+    // Which functions there are, the new run says.
+    let other = try_start(|options| {
+        options.state = Some(file.clone());
+        options.lambda_endpoint = Some(LambdaEndpoint::new("http://127.0.0.1:1").unwrap());
+        options.triggers.insert(Trigger::PreSignUp, "pre-sign-up".to_owned());
+    });
+    let described = other.await.unwrap().call("DescribeUserPool", json!({})).await.unwrap();
+    let arn = "arn:aws:lambda:eu-west-1:000000000000:function:pre-sign-up";
+    assert_eq!(described["UserPool"]["LambdaConfig"], json!({"PreSignUp": arn}));
 
     let pool = start().await;
     assert_eq!(jwks(&pool).await, keys);

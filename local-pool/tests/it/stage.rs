@@ -55,7 +55,7 @@ pub(crate) fn users() -> Users {
             email = "dave@example.com"
             username = "dave"
             "#;
-        Users::from_toml(file, POOL_ID).unwrap()
+        Users::from_toml(file, POOL_ID, &mut UnwrapErr(SysRng)).unwrap()
     });
     USERS.clone()
 }
@@ -126,7 +126,7 @@ impl Stage {
 
     /// With the users of this file.
     pub(crate) fn with_users(file: &str) -> Stage {
-        let users = Users::from_toml(file, POOL_ID).unwrap();
+        let users = Users::from_toml(file, POOL_ID, &mut UnwrapErr(SysRng)).unwrap();
         Stage::assemble(PoolOptions::default(), lambda_config(), client_settings(), None, users)
     }
 

@@ -117,6 +117,8 @@ fn replies_about_tokens_are_read_strictly() {
         json!({"claimsOverrideDetails": {"claimsToAddOrOverride": {"level": 3}}}),
         json!({"claimsOverrideDetails": {"claimsToSuppress": "email"}}),
         json!({"claimsOverrideDetails": {"groupOverrideDetails": {"groupsToOverride": [7]}}}),
+        json!({"claimsOverrideDetails": {"groupOverrideDetails": {"iamRolesToOverride": "role"}}}),
+        json!({"claimsOverrideDetails": {"groupOverrideDetails": {"preferredRole": 7}}}),
         json!({"claimsAndScopeOverrideDetails": {}}),
     ] {
         assert_eq!(tokens(&mut v1(), &response), Err("Unrecognizable lambda output".to_owned()), "{response}");
@@ -192,32 +194,80 @@ fn post_authentication_comes_last_and_may_still_refuse() {
     assert_eq!(stage.triggers(), [PreTokenGeneration]);
 }
 
+/// What a call gets if, while PreTokenGeneration runs, `meanwhile` happens.
+fn overtaken(
+    stage: &mut Stage,
+    operation: &str,
+    mut call: Value,
+    meanwhile: impl Fn(&mut Stage),
+) -> Result<Value, String> {
+    call["ClientId"] = json!("1client");
+    let target = format!("AWSCognitoIdentityProviderService.{operation}");
+    let call = Call::read(&target, call.to_string().as_bytes(), false).unwrap();
+    let rng = &mut UnwrapErr(SysRng);
+    let mut step = stage.pool.handle(&call, NOW, rng);
+    loop {
+        let invocation = match step {
+            Step::Invoke(invocation) => invocation,
+            Step::Reply(reply) => return reply.map_err(|error| error.message),
+        };
+        if invocation.trigger == Trigger::PreTokenGeneration {
+            meanwhile(stage);
+        }
+        let outcome = three_answers(invocation.trigger, &invocation.event);
+        step = stage.pool.resume(invocation.then, outcome, NOW, rng);
+    }
+}
+
+fn right_answer(stage: &mut Stage) -> Value {
+    let session = stage.begin()["Session"].clone();
+    let responses = json!({"USERNAME": "alice", "ANSWER": "right"});
+    json!({"ChallengeName": "CUSTOM_CHALLENGE", "Session": session, "ChallengeResponses": responses})
+}
+
 #[test]
-fn nobody_gets_tokens_who_is_deleted_or_disabled_before_they_are_signed() {
+fn nobody_gets_tokens_who_is_deleted_or_disabled_or_signs_out_before_they_are_signed() {
+    let alice = json!({"Username": "alice"});
     for (operation, message) in
         [("AdminDeleteUser", "Incorrect username or password."), ("AdminDisableUser", "User is disabled.")]
     {
         let mut stage = v1();
-        let session = stage.begin()["Session"].clone();
-        let answer = json!({
-            "ClientId": "1client", "ChallengeName": "CUSTOM_CHALLENGE", "Session": session,
-            "ChallengeResponses": {"USERNAME": "alice", "ANSWER": "right"},
+        let answer = right_answer(&mut stage);
+        let reply = overtaken(&mut stage, "RespondToAuthChallenge", answer, |stage| {
+            stage.ask(operation, alice.clone()).unwrap();
         });
-        let target = "AWSCognitoIdentityProviderService.RespondToAuthChallenge";
-        let call = Call::read(target, answer.to_string().as_bytes(), false).unwrap();
-        let rng = &mut UnwrapErr(SysRng);
-        let mut step = stage.pool.handle(&call, NOW, rng);
-        let reply = loop {
-            let invocation = match step {
-                Step::Invoke(invocation) => invocation,
-                Step::Reply(reply) => break reply,
-            };
-            if invocation.trigger == Trigger::PreTokenGeneration {
-                stage.ask(operation, json!({"Username": "alice"})).unwrap();
-            }
-            let outcome = three_answers(invocation.trigger, &invocation.event);
-            step = stage.pool.resume(invocation.then, outcome, NOW, rng);
-        };
-        assert_eq!(reply.unwrap_err().message, message);
+        assert_eq!(reply, Err(message.to_owned()));
     }
+    let mut stage = v1();
+    let earlier = stage.sign_in();
+    let answer = right_answer(&mut stage);
+    let refresh = json!({"RefreshToken": earlier["RefreshToken"]});
+    let revoked = Err("Refresh Token has been revoked".to_owned());
+    let other = stage.sign_in();
+    let reply = overtaken(&mut stage, "GetTokensFromRefreshToken", refresh, |stage| {
+        stage.ask("RevokeToken", json!({"Token": earlier["RefreshToken"]})).unwrap();
+    });
+    assert_eq!(reply, revoked);
+    let reply = overtaken(&mut stage, "RespondToAuthChallenge", answer, |stage| {
+        stage.ask("GlobalSignOut", json!({"AccessToken": other["AccessToken"]})).unwrap();
+    });
+    assert_eq!(reply, revoked);
+}
+
+#[test]
+fn roles_are_told_and_the_pools_own_scope_can_be_taken_away() {
+    let mut stage = v2();
+    let details = json!({
+        "accessTokenGeneration": {"scopesToSuppress": ["aws.cognito.signin.user.admin"]},
+        "groupOverrideDetails": {
+            "groupsToOverride": ["staff"], "iamRolesToOverride": ["arn:aws:iam::000000000000:role/staff"],
+            "preferredRole": "arn:aws:iam::000000000000:role/staff",
+        },
+    });
+    let result = tokens(&mut stage, &json!({"claimsAndScopeOverrideDetails": details})).unwrap();
+    let id = stage.claims(&result["IdToken"]);
+    assert_eq!(id["cognito:roles"], json!(["arn:aws:iam::000000000000:role/staff"]));
+    assert_eq!(id["cognito:preferred_role"], "arn:aws:iam::000000000000:role/staff");
+    let message = stage.complaint("GetUser", json!({"AccessToken": result["AccessToken"]}));
+    assert_eq!(message, "Access Token does not have required scopes");
 }

@@ -1,6 +1,8 @@
 //! The users' file.
 
 use local_pool::users::{User, Users};
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
 
 #[test]
 fn alice_is_there_by_default() {
@@ -30,6 +32,7 @@ fn a_file_says_who_there_is() {
         email = "carol@example.com"
         "#,
         "eu-west-1_LocalPool",
+        &mut UnwrapErr(SysRng),
     )
     .unwrap();
     let bob = users.find("bob@example.com").unwrap();
@@ -37,12 +40,12 @@ fn a_file_says_who_there_is() {
     assert_eq!((&*bob.attributes["custom:tenant"], &*bob.attributes["email_verified"]), ("acme", "false"));
     assert!(users.find("carol@example.com").unwrap().enabled);
     assert_eq!(users.find("alice@example.com"), None);
-    assert!(Users::from_toml("", "eu-west-1_LocalPool").is_ok());
+    assert!(Users::from_toml("", "eu-west-1_LocalPool", &mut UnwrapErr(SysRng)).is_ok());
 }
 
 #[test]
 fn a_file_that_is_wrong_says_where() {
-    let error = |text| Users::from_toml(text, "eu-west-1_LocalPool").unwrap_err().to_string();
+    let error = |text| Users::from_toml(text, "eu-west-1_LocalPool", &mut UnwrapErr(SysRng)).unwrap_err().to_string();
     assert!(error("[[user]]\nemail = 7").contains("line 2"));
     assert!(error("[[user]]\nusername = \"bob\"").contains("missing field `email`"));
     assert!(error("[[user]]\nemail = \"b@example.com\"\nemail_verifed = true").contains("email_verifed"));
