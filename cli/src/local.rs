@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use auth_challenge::settings::{CODE_KEY, VARIABLES};
 use clap::ValueEnum;
-use clap::builder::RangedU64ValueParser;
+use clap::builder::{NonEmptyStringValueParser, RangedU64ValueParser};
 use local_pool::build;
 use local_pool::invocation::{InvocationOptions, LambdaEndpoint};
 use local_pool::lambda::{LogSink, Program};
@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     /// When ready, print one line of JSON that says where everything is
     #[arg(long)]
     json: bool,
-    /// Keep users, settings and keys in this file; once it is there, it counts instead of options about them
+    /// Keep users, settings and keys in this file; once it is there, options about users and the app client do not count
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
     /// Write each event of a trigger to this folder, with placeholders for what belongs to a person or a sign-in
@@ -65,7 +65,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TRIGGER=NAME", value_parser = of_trigger, help_heading = "Triggers")]
     function: Vec<(Trigger, String)>,
     /// Function of a trigger, as a shell command that speaks the Lambda Runtime API: a runtime interface client of any
-    /// language, such as PreSignUp='npx aws-lambda-ric index.handler'
+    /// language, such as PreSignUp='python3 -m awslambdaric pre_sign_up.handler'
     #[arg(long, value_name = "TRIGGER=COMMAND", value_parser = of_trigger, help_heading = "Triggers")]
     command: Vec<(Trigger, String)>,
     /// Version of PreTokenGeneration's events
@@ -82,19 +82,15 @@ pub(crate) struct Arguments {
     deliveries: u32,
 
     /// Flows that the app client allows
-    #[arg(
-        long,
-        value_name = "FLOW,…",
-        value_delimiter = ',',
-        default_value = "ALLOW_CUSTOM_AUTH,ALLOW_REFRESH_TOKEN_AUTH",
+    #[arg(long, value_name = "FLOW,…", value_delimiter = ',', value_parser = FLOWS, default_value = "ALLOW_CUSTOM_AUTH,ALLOW_REFRESH_TOKEN_AUTH",
         help_heading = "App client"
     )]
     explicit_auth_flows: Vec<String>,
     /// Give the app client a secret, so that calls need SECRET_HASH (the sign-in page has none)
-    #[arg(long, value_name = "TEXT", help_heading = "App client")]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new(), help_heading = "App client")]
     client_secret: Option<String>,
     /// Life of a Session in minutes, 3 to 15
-    #[arg(long, value_name = "MINUTES", default_value_t = 15, help_heading = "App client")]
+    #[arg(long, value_name = "MINUTES", default_value_t = 15, value_parser = clap::value_parser!(u64).range(3..=15), help_heading = "App client")]
     auth_session_validity: u64,
     /// Whether users who do not exist are imitated (ENABLED), or told to be missing (LEGACY)
     #[arg(long, value_name = "WORD", default_value = "ENABLED", value_parser = ["ENABLED", "LEGACY"], help_heading = "App client")]
@@ -110,9 +106,18 @@ pub(crate) struct Arguments {
     #[arg(long, help_heading = "What AWS leaves open")]
     username_in_later_challenges: bool,
     /// Longest Session that is taken back, in characters: the API's model says 2048, 8192 was observed
-    #[arg(long, value_name = "N", default_value_t = 8_192, help_heading = "What AWS leaves open")]
+    #[arg(long, value_name = "N", default_value_t = 8_192, value_parser = RangedU64ValueParser::<usize>::new().range(1_000..=131_072), help_heading = "What AWS leaves open")]
     max_session_length: usize,
 }
+
+/// What can be allowed of what the pool emulates.
+const FLOWS: [&str; 5] = [
+    "ALLOW_ADMIN_USER_PASSWORD_AUTH",
+    "ALLOW_CUSTOM_AUTH",
+    "ALLOW_REFRESH_TOKEN_AUTH",
+    "ALLOW_USER_PASSWORD_AUTH",
+    "ALLOW_USER_SRP_AUTH",
+];
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Attributes {
@@ -131,7 +136,7 @@ fn of_trigger(text: &str) -> Result<(Trigger, String), String> {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let logs: LogSink = Arc::new(|function, line| eprintln!("[{function}] {line}"));
-    let as_json = arguments.json;
+    let (as_json, elsewhere) = (arguments.json, arguments.lambda_endpoint.clone());
     // Before the build, which takes a while.
     let listener = bind(arguments.port).await?;
     let options = arguments.options(listener, logs)?;
@@ -143,7 +148,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     if as_json {
         println!("{}", server.addresses().to_json());
     } else {
-        print(&server);
+        print(&server, elsewhere.as_deref());
     }
     server.serve(stop).await?;
     Ok(())
@@ -177,9 +182,18 @@ impl Arguments {
         }
         options.client_secret = self.client_secret;
         options.triggers = ours();
+        let detached: Vec<Trigger> =
+            self.function.iter().filter(|(_, name)| name.is_empty()).map(|(trigger, _)| *trigger).collect();
         options.triggers.extend(self.function);
         options.triggers.retain(|_, name| !name.is_empty());
         for (trigger, command) in &self.command {
+            let name = trigger.name();
+            if command.trim().is_empty() {
+                return Err(format!("--command {name}= needs a command").into());
+            }
+            if detached.contains(trigger) {
+                return Err(format!("--command {name}=… and --function {name}= contradict each other").into());
+            }
             // It may have been given a name of its own.
             let name = options.triggers.entry(*trigger).or_insert_with(|| trigger.function().to_owned());
             options.programs.insert(name.clone(), Program::from_command(command));
@@ -205,35 +219,39 @@ pub(crate) fn ours() -> BTreeMap<Trigger, String> {
     Trigger::OURS.map(|trigger| (trigger, trigger.function().to_owned())).into()
 }
 
-fn print(server: &Server) {
+fn print(server: &Server, elsewhere: Option<&str>) {
     let addresses @ Addresses { endpoint, region, user_pool_id, client_id } = server.addresses();
-    let functions = match server.functions() {
-        [] => "the triggers' functions run elsewhere".to_owned(),
-        functions => format!("functions {}", functions.join(", ")),
-    };
     println!(
         "\n\
          Sign-in page    {endpoint}/  (the mailbox is beside it)\n\
          User pool API   {endpoint}  (region {region}, user pool {user_pool_id}, client {client_id})\n\
          Mails           {mailbox}\n\
-         Public keys     {jwks}\n\
-         Lambda Invoke   {endpoint}  ({functions})\n\
-         \n\
-         Ctrl-C ends it. Below are the functions' logs.\n",
+         Public keys     {jwks}",
         mailbox = addresses.mailbox(),
         jwks = addresses.jwks_uri(),
     );
+    if !server.functions().is_empty() {
+        println!("Lambda Invoke   {endpoint}  (functions {})", server.functions().join(", "));
+    }
+    if let Some(url) = elsewhere {
+        println!("Other functions {url}");
+    }
+    println!("\nCtrl-C ends it. Below are the functions' logs.\n");
 }
 
 /// Ready when somebody wants us to end.
 fn stop_signal() -> io::Result<impl Future<Output = ()> + Send> {
     #[cfg(unix)]
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let (mut terminate, mut hang_up) = {
+        use tokio::signal::unix::{SignalKind, signal};
+        (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
+    };
     Ok(async move {
         #[cfg(unix)]
         tokio::select! {
             _ = tokio::signal::ctrl_c() => {}
             _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
         }
         #[cfg(not(unix))]
         let _ = tokio::signal::ctrl_c().await;

@@ -11,6 +11,10 @@ use tokio::process::Command;
 
 use crate::trigger::Trigger;
 
+/// How the variables begin that cargo sets for a package's programs and tests.
+const OF_A_PACKAGE: [&str; 5] =
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE"];
+
 /// Why the functions could not be built.
 #[derive(Debug)]
 pub enum BuildError {
@@ -53,7 +57,14 @@ pub async fn functions(root: &Path, profile: &str) -> Result<BTreeMap<&'static s
     }
     let names = Trigger::OURS.map(Trigger::function);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    // What cargo told us of ourselves is not for the build: some build scripts look at it, and would run anew each time.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| OF_A_PACKAGE.iter().any(|prefix| name.starts_with(prefix))) {
+            command.env_remove(name);
+        }
+    }
+    let output = command
         .current_dir(root)
         // The whole workspace is named so that cargo chooses the features of shared dependencies as in
         // `cargo test --workspace`, and does not build them once more for one or the other.

@@ -114,7 +114,10 @@ impl Invoker {
                     kind
                 })
             }
-            (None, None) => Err("ResourceNotFoundException".to_owned()),
+            (None, None) => {
+                (self.logs)(name, "no function of this name runs here");
+                Err("ResourceNotFoundException".to_owned())
+            }
         }
     }
 }

@@ -116,10 +116,16 @@ impl fmt::Display for StartError {
         match self {
             StartError::NoPort(error) => write!(f, "cannot listen on 127.0.0.1: {error}"),
             StartError::CannotRun(program, error) => write!(f, "cannot run {}: {error}", program.display()),
+            StartError::Exited(name, status, words) if words.is_empty() => {
+                write!(
+                    f,
+                    "{name} stopped at its start ({status}) without a word; it has to ask the Lambda Runtime API for events"
+                )
+            }
             StartError::Exited(name, status, words) => write!(f, "{name} stopped at its start ({status}): {words}"),
             StartError::Reported(name, error) => write!(f, "{name} cannot start: {error}"),
             StartError::TimedOut(name) => {
-                write!(f, "{name} did not ask for an event within {} s", INIT_TIMEOUT.as_secs())
+                write!(f, "{name} did not ask the Lambda Runtime API for an event within {} s", INIT_TIMEOUT.as_secs())
             }
         }
     }
@@ -179,7 +185,7 @@ impl Function {
                 ("Sandbox.Timedout", format!("Task timed out after {:.2} seconds", limit.as_secs_f64()))
             }
         };
-        let what_now = "the lines above say why; the next event starts the function anew";
+        let what_now = "the lines above may say why; the next event starts the function anew";
         (self.logs)(&self.config.name, &format!("{words}: {what_now}"));
         failed(kind, &format!("RequestId: {request_id} Error: {words}"))
     }
@@ -273,7 +279,8 @@ impl Environment {
         forward_lines(process.stdout.take(), &config.name, logs, None);
         let all_read = forward_lines(process.stderr.take(), &config.name, logs, Some(Arc::clone(&last_words)));
         let (to_us, from_process) = mpsc::channel(4);
-        let routes = runtime_api(&config.name, to_us);
+        let region = config.variables.get("AWS_REGION").map_or("local", String::as_str);
+        let routes = runtime_api(region, &config.name, to_us);
         let runtime_api = tokio::spawn(async move { axum::serve(listener, routes).await }).abort_handle();
         let mut environment = Environment {
             #[cfg(unix)]
@@ -373,14 +380,14 @@ fn lambda_variables(function: &str, runtime_api: &str) -> [(&'static str, String
 }
 
 /// The Lambda Runtime API of one environment.
-fn runtime_api(function: &str, to_us: mpsc::Sender<FromProcess>) -> Router {
+fn runtime_api(region: &str, function: &str, to_us: mpsc::Sender<FromProcess>) -> Router {
     const INVOCATION: &str = "/2018-06-01/runtime/invocation";
     type ToUs = State<mpsc::Sender<FromProcess>>;
 
     async fn accept(State(to_us): ToUs, said: FromProcess) -> StatusCode {
         if to_us.send(said).await.is_ok() { StatusCode::ACCEPTED } else { StatusCode::GONE }
     }
-    let arn = format!("arn:aws:lambda:local:000000000000:function:{function}");
+    let arn = format!("arn:aws:lambda:{region}:000000000000:function:{function}");
     let next = async move |State(to_us): ToUs| {
         let (sender, event) = oneshot::channel();
         if to_us.send(FromProcess::WantsEvent(sender)).await.is_err() {
@@ -430,10 +437,13 @@ fn forward_lines(
         let Some(pipe) = pipe else { return };
         let mut lines = BufReader::new(pipe).split(b'\n');
         while let Ok(Some(line)) = lines.next_segment().await {
-            let line = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
-            logs(&function, &line);
+            let text = String::from_utf8_lossy(&line);
+            // Python's runtime client ends the lines of a traceback with a carriage return alone.
+            for line in text.trim_end_matches('\r').split('\r') {
+                logs(&function, line);
+            }
             if let Some(last_words) = &last_words {
-                *last_words.lock() = line;
+                *last_words.lock() = text.trim_end().replace('\r', " ");
             }
         }
     })

@@ -391,6 +391,8 @@ impl PoolState {
         let mut settings = self.settings;
         settings.insert("LambdaConfig".to_owned(), pool.settings.describe().remove("LambdaConfig").unwrap_or_default());
         pool.settings.update(&settings).map_err(|error| error.message)?;
+        let secret = self.client.get("ClientSecret").and_then(Value::as_str);
+        pool.client = ClientSettings::new(&pool.options.user_pool_id, pool.client.client_id(), secret);
         pool.client.update(&self.client).map_err(|error| error.message)?;
         pool.users = self.users;
         pool.revoked = self.revoked;

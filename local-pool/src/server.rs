@@ -44,6 +44,9 @@ const CLIENT_ID: &str = "1localpoolclient2345678901";
 /// Largest call of the user pool API, in bytes. AWS does not tell its own limit.
 const MAX_CALL: usize = 1024 * 1024;
 
+/// What a trigger's reply has to be.
+const REPLY_RULE: &str = "a reply is the whole event, with the known members of response filled, each of its type";
+
 /// What to run.
 pub struct Options {
     /// Where to listen; see [`bind`].
@@ -160,7 +163,13 @@ impl fmt::Display for ServerError {
             ServerError::Key(error) => error.fmt(f),
             ServerError::Seal(error) => error.fmt(f),
             ServerError::Settings(why) => write!(f, "the pool cannot be set up: {why}"),
-            ServerError::State(path, why) => write!(f, "the state file {}: {why}", path.display()),
+            ServerError::State(path, why) => {
+                write!(
+                    f,
+                    "{} cannot be used as a state file ({why}): choose another, or move it away to begin anew",
+                    path.display()
+                )
+            }
             ServerError::Record(path, error) => write!(f, "cannot record into {}: {error}", path.display()),
         }
     }
@@ -284,6 +293,8 @@ impl Server {
             let unusable = |why| ServerError::State(state.path().to_owned(), why);
             if let Some(kept) = state.load().map_err(unusable)? {
                 pool = kept.restore(pool, addresses.issuer()).map_err(unusable)?;
+                let path = state.path().display();
+                logs("local-pool", &format!("{path} tells users, settings and keys; options about them do not count"));
             }
         }
         let recorder = options
@@ -297,7 +308,8 @@ impl Server {
                 name: name.clone(),
                 program,
                 variables: function_variables(&addresses, &options.variables),
-                timeout: options.invocation.timeout,
+                // As functions are used to: longer than Cognito waits for them.
+                timeout: options.invocation.timeout * 2,
                 max_environments: 8,
             };
             let function = Function::start(config, Arc::clone(&logs)).await.map_err(ServerError::Function)?;
@@ -371,6 +383,7 @@ fn function_variables(addresses: &Addresses, given: &BTreeMap<String, String>) -
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("AWS_SESSION_TOKEN", "local"),
         ("AWS_ENDPOINT_URL_SESV2", &addresses.endpoint),
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &addresses.endpoint),
         ("SES_FROM_ADDRESS", "sign-in@example.com"),
         // As in `sam local`: this is not AWS, and the key of the event fixtures may be used.
         ("AWS_SAM_LOCAL", "true"),
@@ -495,7 +508,13 @@ impl App {
                     let Invocation { trigger, function, event, then } = *invocation;
                     self.record(trigger, &event);
                     let outcome = self.invoker.invoke_trigger(trigger, &function, &event).await;
-                    self.pool.lock().resume(then, outcome, now(), rng)
+                    let step = self.pool.lock().resume(then, outcome, now(), rng);
+                    if let Step::Reply(Err(error)) = &step
+                        && error.kind == "InvalidLambdaResponseException"
+                    {
+                        (self.logs)(function_name(&function), &format!("{}: {REPLY_RULE}", error.message));
+                    }
+                    step
                 }
             };
         };

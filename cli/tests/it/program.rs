@@ -154,3 +154,36 @@ fn no_child_outlives_the_program() {
         }
     }
 }
+
+#[test]
+fn options_that_cannot_be_are_told_before_anything_is_built() {
+    let complaint = |options: &[&str]| {
+        let output = custom_auth().args(["local", "--port", "0"]).args(options).output().unwrap();
+        assert!(!output.status.success(), "{options:?}");
+        let stderr = text(&output.stderr);
+        assert!(!stderr.contains("Building"), "{stderr}");
+        stderr
+    };
+    assert_eq!(complaint(&["--command", "PreSignUp="]), "error: --command PreSignUp= needs a command\n");
+    assert_eq!(
+        complaint(&["--command", "PreSignUp=true", "--function", "PreSignUp="]),
+        "error: --command PreSignUp=… and --function PreSignUp= contradict each other\n"
+    );
+    assert_eq!(
+        complaint(&["--lambda-endpoint", "127.0.0.1:3001"]),
+        "error: the Lambda endpoint \"127.0.0.1:3001\" is no URL: relative URL without a base\n"
+    );
+    for (options, words) in [
+        (["--function", "Nothing"], "there is no = behind the trigger's name"),
+        (["--function", "Define=x"], "\"Define\" is none of PreSignUp, PreAuthentication, DefineAuthChallenge"),
+        (["--explicit-auth-flows", "USER_PASSWORD_AUTH"], "ALLOW_USER_PASSWORD_AUTH"),
+        (["--auth-session-validity", "16"], "3..=15"),
+        (["--max-session-length", "0"], "1000..=131072"),
+        (["--deliveries", "4"], "1..=3"),
+        (["--client-secret", ""], "a value is required"),
+        (["--users", "/nowhere.toml"], "cannot read /nowhere.toml: No such file or directory"),
+    ] {
+        let stderr = complaint(&options);
+        assert!(stderr.contains(words), "{options:?}: {stderr}");
+    }
+}

@@ -3,13 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
 use local_pool::invocation::LambdaEndpoint;
 use local_pool::lambda::Program;
 use local_pool::server::{Addresses, Options, Server, bind};
 use local_pool::trigger::Trigger;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
+use sha2::Sha256;
 use tokio::task::JoinHandle;
 
 struct Running {
@@ -108,15 +113,36 @@ async fn a_page_of_another_origin_can_sign_in_and_administer_nothing() {
     assert_eq!(post("InitiateAuth", "", "https://evil.example").await, invalid);
 }
 
+/// Attaches the function of lambda.rs, as a command.
+fn pre_sign_up(options: &mut Options, behaviour: &str) {
+    let program = std::env::current_exe().unwrap();
+    let command =
+        format!("BEHAVIOUR={behaviour} exec '{}' --exact lambda::the_function --nocapture", program.display());
+    options.triggers.insert(Trigger::PreSignUp, "pre-sign-up".to_owned());
+    options.programs.insert("pre-sign-up".to_owned(), Program::from_command(&command));
+}
+
+#[tokio::test]
+async fn a_function_here_has_all_its_tries_whether_it_is_warm_or_not() {
+    let pool = try_start(|options| {
+        pre_sign_up(options, "sleep");
+        options.invocation.timeout = Duration::from_millis(200);
+    });
+    let pool = pool.await.unwrap();
+    for _ in 0..2 {
+        let error = pool.call("SignUp", json!({"Username": "zoe@example.com"})).await.unwrap_err();
+        assert_eq!(error, "PreSignUp invocation failed due to error Socket timeout while invoking Lambda function.");
+        let mut lines = pool.lines.lock().unwrap();
+        let tries = lines.iter().filter(|line| line.contains("no answer within 0.2 s, try")).count();
+        assert_eq!(tries, 3, "{lines:?}");
+        lines.clear();
+    }
+}
+
 #[tokio::test]
 async fn a_trigger_may_be_any_command_that_asks_for_events() {
-    let program = std::env::current_exe().unwrap();
-    // The function of lambda.rs, which returns the event as it came.
-    let command = format!("BEHAVIOUR=serve exec '{}' --exact lambda::the_function --nocapture", program.display());
-    let pool = try_start(|options| {
-        options.triggers.insert(Trigger::PreSignUp, "pre-sign-up".to_owned());
-        options.programs.insert("pre-sign-up".to_owned(), Program::from_command(&command));
-    });
+    // This function returns the event as it came.
+    let pool = try_start(|options| pre_sign_up(options, "serve"));
     let pool = pool.await.unwrap();
     pool.call("SignUp", json!({"Username": "zoe@example.com", "Password": "Correct horse 1"})).await.unwrap();
     let is_event = |line: &String| line.starts_with("[pre-sign-up] event {") && line.contains("PreSignUp_SignUp");
@@ -144,7 +170,8 @@ async fn what_cannot_start_says_why() {
     let record = |options: &mut Options| options.record = Some("/dev/null/fixtures".into());
     assert!(error(record).await.starts_with("cannot record into /dev/null/fixtures: "));
     let state = |options: &mut Options| options.state = Some("/nowhere/state.json".into());
-    assert!(error(state).await.starts_with("the state file /nowhere/state.json: "));
+    let message = error(state).await;
+    assert!(message.starts_with("/nowhere/state.json cannot be used as a state file ("), "{message}");
 }
 
 fn file(name: &str) -> PathBuf {
@@ -159,6 +186,8 @@ async fn a_pool_that_is_kept_in_a_file_goes_on_where_it_was() {
     let start = async || {
         let pool = try_start(|options| {
             options.state = Some(file.clone());
+            // Only the first start makes the client.
+            options.client_secret = (!file.exists()).then(|| "a secret".to_owned());
             let flows = json!(["ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]);
             options.client_settings.insert("ExplicitAuthFlows".to_owned(), flows);
         });
@@ -169,15 +198,31 @@ async fn a_pool_that_is_kept_in_a_file_goes_on_where_it_was() {
     let password = json!({"Username": "zoe@example.com", "Password": "Correct horse 1", "Permanent": true});
     pool.call("AdminSetUserPassword", password).await.unwrap();
     pool.call("UpdateUserPool", json!({"UserPoolTags": {"team": "sign-in"}})).await.unwrap();
+    let client = async |pool: &Running| {
+        let client = pool.call("DescribeUserPoolClient", json!({})).await.unwrap()["UserPoolClient"].clone();
+        assert_eq!(client["ClientSecret"], "a secret");
+        client
+    };
+    let before = client(&pool).await;
+    let hash = |name: &str| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"a secret").unwrap();
+        mac.update(name.as_bytes());
+        mac.update(pool.addresses.client_id.as_bytes());
+        STANDARD.encode(mac.finalize().into_bytes())
+    };
+    let user = pool.call("AdminGetUser", json!({"Username": "zoe@example.com"})).await.unwrap();
+    let own_hash = hash(user["Username"].as_str().unwrap());
     let sign_in = json!({
         "AuthFlow": "ADMIN_USER_PASSWORD_AUTH",
-        "AuthParameters": {"USERNAME": "zoe@example.com", "PASSWORD": "Correct horse 1"},
+        "AuthParameters": {
+            "USERNAME": "zoe@example.com", "PASSWORD": "Correct horse 1", "SECRET_HASH": hash("zoe@example.com"),
+        },
     });
     let tokens = async |pool: &Running| {
         pool.call("AdminInitiateAuth", sign_in.clone()).await.unwrap()["AuthenticationResult"].clone()
     };
     let (kept, revoked) = (tokens(&pool).await, tokens(&pool).await);
-    pool.call("RevokeToken", json!({"Token": revoked["RefreshToken"]})).await.unwrap();
+    pool.call("RevokeToken", json!({"Token": revoked["RefreshToken"], "ClientSecret": "a secret"})).await.unwrap();
     let jwks =
         async |pool: &Running| pool.http.get(pool.addresses.jwks_uri()).send().await.unwrap().text().await.unwrap();
     let keys = jwks(&pool).await;
@@ -197,7 +242,11 @@ async fn a_pool_that_is_kept_in_a_file_goes_on_where_it_was() {
     assert_eq!(jwks(&pool).await, keys);
     let described = pool.call("DescribeUserPool", json!({})).await.unwrap();
     assert_eq!(described["UserPool"]["UserPoolTags"], json!({"team": "sign-in"}));
-    let refresh = |tokens: &Value| json!({"AuthFlow": "REFRESH_TOKEN_AUTH", "AuthParameters": {"REFRESH_TOKEN": tokens["RefreshToken"]}});
+    let refresh = |tokens: &Value| {
+        let parameters = json!({"REFRESH_TOKEN": tokens["RefreshToken"], "SECRET_HASH": own_hash});
+        json!({"AuthFlow": "REFRESH_TOKEN_AUTH", "AuthParameters": parameters})
+    };
+    assert_eq!(client(&pool).await, before);
     assert!(pool.call("InitiateAuth", refresh(&kept)).await.is_ok());
     assert_eq!(pool.call("InitiateAuth", refresh(&revoked)).await.unwrap_err(), "Refresh Token has been revoked");
     tokens(&pool).await;
@@ -213,7 +262,8 @@ async fn a_pool_that_is_kept_in_a_file_goes_on_where_it_was() {
     for (text, why) in [("", "EOF while parsing a value"), ("{}", "missing field `settings`"), ("[", "EOF")] {
         fs::write(&file, text).unwrap();
         let error = try_start(|options| options.state = Some(file.clone())).await.err().unwrap();
-        assert!(error.starts_with(&format!("the state file {}: {why}", file.display())), "{error}");
+        let expected = format!("{} cannot be used as a state file ({why}", file.display());
+        assert!(error.starts_with(&expected), "{error}");
     }
 }
 
