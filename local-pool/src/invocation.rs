@@ -180,10 +180,9 @@ impl LambdaEndpoint {
         let (status, headers) = (reply.status(), reply.headers().clone());
         let body = reply.bytes().await.map_err(unreachable)?;
         let words: Value = serde_json::from_slice(&body).unwrap_or_default();
+        // `cargo lambda watch` tells a function's error by the status, and `sam local start-lambda` knows it only by guessing.
+        // No trigger returns this.
         let failed = headers.contains_key("x-amz-function-error")
-            // `cargo lambda watch` tells a function's error by the status.
-            || (status != StatusCode::OK && words["errorMessage"].is_string())
-            // `sam local start-lambda` knows no function's error but by guessing. No trigger returns this.
             || (words["errorMessage"].is_string() && words.get("response").is_none());
         if failed {
             return Ok(Invoked::Failed(body));

@@ -245,6 +245,15 @@ fn replies_of_triggers_are_read_strictly() {
         raw(&event.to_string())
     };
     unrecognizable(&extra, "a new field");
+    for request in [json!(null), json!(7), json!([])] {
+        let other = |event: &Value| {
+            let mut event = event.clone();
+            event["response"] = good.clone();
+            event["request"] = request.clone();
+            raw(&event.to_string())
+        };
+        unrecognizable(&other, "another request");
+    }
     for response in [
         json!(null),
         json!({"challengeName": "CUSTOM_CHALLENGE", "added": 1}),
