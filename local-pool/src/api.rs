@@ -113,12 +113,7 @@ impl Call {
             return Err(ApiError::new("MissingAuthenticationTokenException", "Missing Authentication Token"));
         }
         let parameters = Value::Object(parameters);
-        for (path, shape) in MEMBERS {
-            let value = parameters.pointer(&format!("/{path}"));
-            if value.is_some_and(|value| !(value.is_null() || shape.is_of(value))) {
-                return Err(not_readable());
-            }
-        }
+        check_shapes(&parameters)?;
         for (path, shortest, longest) in LENGTHS {
             let text = parameters.pointer(&format!("/{path}")).and_then(Value::as_str);
             let length = text.map_or(*shortest, |text| text.chars().count());
@@ -261,6 +256,17 @@ const MEMBERS: &[(&str, Shape)] = &[
     ("WebAuthnConfiguration", Shape::Object),
     ("WriteAttributes", Shape::List),
 ];
+
+/// Checks that everything in `parameters` that has a name of [`MEMBERS`] has its shape.
+pub(crate) fn check_shapes(parameters: &Value) -> Result<(), ApiError> {
+    for (path, shape) in MEMBERS {
+        let value = parameters.pointer(&format!("/{path}"));
+        if value.is_some_and(|value| !(value.is_null() || shape.is_of(value))) {
+            return Err(not_readable());
+        }
+    }
+    Ok(())
+}
 
 /// The bounds of texts in characters, from the API's model.
 const LENGTHS: &[(&str, usize, usize)] = &[

@@ -145,11 +145,6 @@ impl Function {
         Ok(Arc::new(Function { config, logs, slots, idle: Mutex::new(vec![first]) }))
     }
 
-    /// The name that it is invoked by.
-    pub fn name(&self) -> &str {
-        &self.config.name
-    }
-
     /// Invokes the function, and waits for a free environment first if there are as many as there may be.
     ///
     /// The invocation goes on to its end even if nobody waits for it any more, as in Lambda.

@@ -44,7 +44,7 @@ pub struct PoolOptions {
     pub unknown_user_attributes: UnknownUserAttributes,
     /// Whether every challenge tells `USERNAME`, or only the first one, as was once observed.
     pub username_in_later_challenges: bool,
-    /// Longest `Session` text that is taken back, in characters. The model says 2,048; 8,192 was observed.
+    /// Longest `Session` text that is taken back, in octets. The model says 2,048; 8,192 was observed.
     pub max_session_length: usize,
 }
 
@@ -374,7 +374,8 @@ impl Pool {
 }
 
 impl PoolState {
-    /// The pool that this is the state of. Its settings, users and keys win over those that `pool` began with.
+    /// The pool that this is the state of. Its settings but for the triggers, its users and its keys win over
+    /// those that `pool` began with.
     ///
     /// # Errors
     ///

@@ -49,7 +49,7 @@ const REPLY_RULE: &str = "a reply is the whole event, with the known members of 
 
 /// What to run.
 pub struct Options {
-    /// Where to listen; see [`bind`].
+    /// Where to listen, on loopback; see [`bind`].
     pub listener: TcpListener,
     /// What the pool is called, and what AWS leaves open.
     pub pool: PoolOptions,
@@ -124,6 +124,8 @@ impl Options {
 pub enum ServerError {
     /// This is a Lambda function.
     InsideLambda,
+    /// Others than this machine could call.
+    NotLoopback(SocketAddr),
     /// The port cannot be had.
     Port(u16, io::Error),
     /// A function does not start.
@@ -147,6 +149,9 @@ impl fmt::Display for ServerError {
         match self {
             ServerError::InsideLambda => {
                 f.write_str("the local pool is for development and does not run inside Lambda")
+            }
+            ServerError::NotLoopback(address) => {
+                write!(f, "the local pool listens on this machine's loopback only, not on {address}")
             }
             ServerError::Port(port, error) if error.kind() == io::ErrorKind::AddrInUse => {
                 write!(f, "port {port} is in use: stop what runs there, or choose another with --port (0: a free one)")
@@ -245,11 +250,16 @@ struct App {
 ///
 /// When it is taken, or this is a Lambda function.
 pub async fn bind(port: u16) -> Result<TcpListener, ServerError> {
-    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
-        return Err(ServerError::InsideLambda);
-    }
+    refuse_lambda()?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     TcpListener::bind(address).await.map_err(|error| ServerError::Port(port, error))
+}
+
+fn refuse_lambda() -> Result<(), ServerError> {
+    match std::env::var_os("AWS_LAMBDA_RUNTIME_API") {
+        Some(_) => Err(ServerError::InsideLambda),
+        None => Ok(()),
+    }
 }
 
 impl Server {
@@ -257,10 +267,14 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When a function does not start, or the pool cannot be set up.
+    /// When a function does not start, the pool cannot be set up, or others than this machine could reach it.
     pub async fn start(options: Options) -> Result<Server, ServerError> {
         let Options { listener, triggers, programs, logs, .. } = options;
         let address = listener.local_addr().map_err(|error| ServerError::Port(0, error))?;
+        if !address.ip().is_loopback() {
+            return Err(ServerError::NotLoopback(address));
+        }
+        refuse_lambda()?;
         let addresses = Addresses {
             endpoint: format!("http://{address}"),
             region: options.pool.region.clone(),
@@ -368,6 +382,9 @@ impl Server {
 /// Attaches a function to a trigger in the pool's settings.
 fn attach(settings: &mut Map<String, Value>, trigger: Trigger, arn: String) {
     let triggers = settings.entry("LambdaConfig").or_insert_with(|| json!({}));
+    if !triggers.is_object() {
+        return; // which the settings will refuse
+    }
     // The version of the events may be set already.
     if trigger == Trigger::PreTokenGeneration && triggers["PreTokenGenerationConfig"].is_object() {
         triggers["PreTokenGenerationConfig"]["LambdaArn"] = arn.clone().into();

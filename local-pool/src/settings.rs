@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api::{ApiError, violated};
+use crate::api::{ApiError, check_shapes, violated};
 use crate::trigger::{Trigger, TriggerVersion};
 
 /// Settings with what cannot be changed, what stands if nothing is said, and what was said.
@@ -111,6 +111,7 @@ impl PoolSettings {
     ///
     /// When the triggers contradict each other.
     pub fn update(&mut self, given: &Map<String, Value>) -> Result<(), ApiError> {
+        check_shapes(&json!(given))?;
         let triggers = given.get("LambdaConfig").unwrap_or(&Value::Null);
         for trigger in Trigger::ALL {
             check_arn(&triggers[trigger.name()])?;
@@ -274,6 +275,7 @@ impl ClientSettings {
     ///
     /// When a number is out of its bounds or a word is none of those that AWS takes.
     pub fn update(&mut self, given: &Map<String, Value>) -> Result<(), ApiError> {
+        check_shapes(&json!(given))?;
         let mut updated = self.clone();
         updated.0.replace(given, &CLIENT_MEMBERS);
         updated.check()?;

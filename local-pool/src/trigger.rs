@@ -1,7 +1,8 @@
 //! The events that triggers are given, and how strictly their replies are read.
 //!
 //! What AWS gives to whom: the client's metadata reaches a trigger only from the call that AWS passes it on from; verify is
-//! never given the history, nor define the private parameters. A field that does not apply is left out, not `null`.
+//! never given the history, nor define the private parameters. `clientMetadata` and `userNotFound` are left out where they do not
+//! apply; `validationData` is `null` then.
 
 use std::collections::BTreeMap;
 
@@ -169,6 +170,7 @@ pub enum Outcome {
 pub(crate) struct PreSignUpReply {
     pub(crate) confirm: bool,
     pub(crate) verify_email: bool,
+    pub(crate) verify_phone: bool,
 }
 
 /// What define wants.
@@ -215,10 +217,10 @@ pub(crate) struct ClaimChanges {
 
 pub(crate) fn read_pre_sign_up(event: &Value, outcome: Outcome) -> Result<PreSignUpReply, ApiError> {
     let response = response(event, outcome)?;
-    flag(&response["autoVerifyPhone"])?;
     Ok(PreSignUpReply {
         confirm: flag(&response["autoConfirmUser"])?,
         verify_email: flag(&response["autoVerifyEmail"])?,
+        verify_phone: flag(&response["autoVerifyPhone"])?,
     })
 }
 

@@ -27,10 +27,19 @@ pub struct User {
     pub groups: Vec<String>,
     /// What is kept of the password, if there is one.
     pub password: Option<Verifier>,
-    /// The code that confirms the account, while it is not confirmed.
-    pub confirmation_code: Option<String>,
+    /// What confirms the account, while it is not confirmed.
+    pub confirmation: Option<Confirmation>,
     /// Changes when the user signs out of everything: tokens of another epoch are revoked.
     pub epoch: u64,
+}
+
+/// A code that was mailed to confirm an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmation {
+    /// The code.
+    pub code: String,
+    /// The address that it was mailed to, and proves.
+    pub email: String,
 }
 
 /// How far an account has come.
@@ -104,7 +113,7 @@ impl User {
             exists: true,
             groups: Vec::new(),
             password: None,
-            confirmation_code: None,
+            confirmation: None,
             epoch: 0,
         }
     }
@@ -125,7 +134,7 @@ impl User {
     pub fn is_called(&self, name: &str) -> bool {
         let is = |attribute: &str| self.attributes.get(attribute);
         self.username.eq_ignore_ascii_case(name)
-            || is("sub").is_some_and(|sub| sub == name)
+            || is("sub").is_some_and(|sub| sub.eq_ignore_ascii_case(name))
             || is("email").is_some_and(|email| email.eq_ignore_ascii_case(name))
     }
 
@@ -219,7 +228,8 @@ impl Users {
             user.groups = entry.groups;
             user.password =
                 entry.password.map(|password| Verifier::new(short_id(user_pool_id), &user.username, &password, rng));
-            if let Some(name) = [&entry.email, &user.username].into_iter().find(|name| users.find(name).is_some()) {
+            let names = [&entry.email, &user.username].into_iter().chain(user.attributes.get("sub"));
+            if let Some(name) = names.into_iter().find(|name| users.find(name).is_some()) {
                 return Err(UsersError(format!("two users are called {name}")));
             }
             users.0.push(user);

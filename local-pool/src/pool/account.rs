@@ -10,7 +10,7 @@ use crate::api::{ApiError, Parameters};
 use crate::srp::Verifier;
 use crate::tokens::uuid;
 use crate::trigger::{self, Outcome, Trigger};
-use crate::users::{User, UserStatus, is_attribute};
+use crate::users::{Confirmation, User, UserStatus, is_attribute};
 
 /// A user who is about to be made.
 pub(super) struct NewUser {
@@ -42,7 +42,8 @@ impl Pool {
             subject: "Your verification code".to_owned(),
             text: format!("Your confirmation code is {code}\n"),
         });
-        user.confirmation_code = Some(code);
+        let email = user.attributes.get("email").cloned().unwrap_or_default();
+        user.confirmation = Some(Confirmation { code, email });
         let validation_data = parameters.attributes("ValidationData");
         let metadata = parameters.texts("ClientMetadata");
         let new_user = NewUser { user, by_admin: false, letter };
@@ -160,11 +161,13 @@ impl Pool {
         if !new_user.by_admin {
             if reply.confirm {
                 new_user.user.status = UserStatus::Confirmed;
-                new_user.user.confirmation_code = None;
+                new_user.user.confirmation = None;
                 new_user.letter = None;
             }
-            if reply.verify_email {
-                new_user.user.attributes.insert("email_verified".to_owned(), "true".to_owned());
+            for (name, is_verified) in [("email", reply.verify_email), ("phone_number", reply.verify_phone)] {
+                if is_verified && new_user.user.attributes.contains_key(name) {
+                    new_user.user.attributes.insert(format!("{name}_verified"), "true".to_owned());
+                }
             }
         }
         self.add(new_user)
@@ -212,13 +215,12 @@ impl Pool {
             let message = format!("User cannot be confirmed. Current status is {}", user.status.name());
             return Err(ApiError::not_authorized(&message));
         }
-        let expected = user.confirmation_code.as_deref().unwrap_or_default();
-        if expected.is_empty() || !bool::from(expected.as_bytes().ct_eq(code.as_bytes())) {
-            return Err(mismatch());
-        }
-        user.confirmation_code = None;
+        let is_right = |sent: &&Confirmation| bool::from(sent.code.as_bytes().ct_eq(code.as_bytes()));
+        let Some(sent) = user.confirmation.as_ref().filter(is_right) else { return Err(mismatch()) };
+        let proves_address = user.attributes.get("email") == Some(&sent.email);
+        user.confirmation = None;
         user.status = UserStatus::Confirmed;
-        if verifies_email {
+        if verifies_email && proves_address {
             user.attributes.insert("email_verified".to_owned(), "true".to_owned());
         }
         self.changed();

@@ -28,9 +28,15 @@ struct Session {
 /// What the client is to answer.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Pending {
-    CustomChallenge { private_challenge_parameters: Texts, challenge_metadata: Option<String> },
+    CustomChallenge {
+        private_challenge_parameters: Texts,
+        challenge_metadata: Option<String>,
+    },
     PasswordVerifier(Exchange),
-    NewPasswordRequired,
+    /// With the salt of the temporary password, which is another for every password.
+    NewPasswordRequired {
+        salt: String,
+    },
 }
 
 impl Pending {
@@ -38,7 +44,7 @@ impl Pending {
         match self {
             Pending::CustomChallenge { .. } => "CUSTOM_CHALLENGE",
             Pending::PasswordVerifier(_) => "PASSWORD_VERIFIER",
-            Pending::NewPasswordRequired => "NEW_PASSWORD_REQUIRED",
+            Pending::NewPasswordRequired { .. } => "NEW_PASSWORD_REQUIRED",
         }
     }
 }
@@ -149,9 +155,10 @@ impl Pool {
                 }
                 self.after_password(sign_in, &user, now, rng)
             }
-            (Pending::NewPasswordRequired, Answer::NewPassword { password, attributes })
+            (Pending::NewPasswordRequired { salt }, Answer::NewPassword { password, attributes })
                 // The temporary password may have been replaced meanwhile.
-                if user.status == UserStatus::ForceChangePassword =>
+                if user.status == UserStatus::ForceChangePassword
+                    && user.password.as_ref().is_some_and(|verifier| verifier.salt() == salt) =>
             {
                 let verifier = Verifier::new(self.short_id(), &user.username, &password, rng);
                 self.change_attributes(&user.username, attributes)?;

@@ -105,6 +105,11 @@ impl Pool {
         Ok((token, user.clone()))
     }
 
+    /// Checks again who gets tokens: much may have happened while triggers ran.
+    pub(super) fn check_owner(&self, origin: &Origin, user: &User) -> Result<(), ApiError> {
+        if user.exists { self.check_origin(origin, user) } else { Err(ApiError::wrong_credentials()) }
+    }
+
     /// Whether a sign-in was revoked, or the user has signed out of everything since.
     fn check_origin(&self, origin: &Origin, user: &User) -> Result<(), ApiError> {
         if user.epoch != origin.epoch || self.revoked.contains(&origin.jti) {
@@ -155,11 +160,7 @@ impl Pool {
         now: UnixSeconds,
         rng: &mut impl Rng,
     ) -> Result<Step, ApiError> {
-        // Much may have happened while the triggers ran.
-        if !user.exists {
-            return Err(ApiError::wrong_credentials());
-        }
-        self.check_origin(&issue.origin, user)?;
+        self.check_owner(&issue.origin, user)?;
         let event_id = self.event_id(user, rng);
         let signed = self.tokens.sign(&self.client, user, (&issue.origin, &event_id), changes, now, rng);
         let (id, access) = signed.map_err(|error| ApiError::internal(&error))?;
@@ -185,7 +186,7 @@ impl Pool {
             return Ok(replied(reply));
         }
         let body = json!({"userAttributes": user.event_attributes(), "newDeviceUsed": false});
-        let waiting = Waiting::PostAuthentication { reply };
+        let waiting = Waiting::PostAuthentication { origin: issue.origin.clone(), reply };
         self.invoke_for(Trigger::PostAuthentication, body, user, sign_in, waiting)
     }
 

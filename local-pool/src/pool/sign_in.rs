@@ -10,6 +10,7 @@ use super::issue::{Issue, TokenSource};
 use super::{Pool, Request, Step, Texts, Work, replied};
 use crate::api::{ApiError, Parameters, violated};
 use crate::srp::Verifier;
+use crate::tokens::Origin;
 use crate::trigger::{self, DefineReply, Entry, Outcome, Trigger};
 use crate::users::{User, UserStatus};
 
@@ -42,6 +43,7 @@ pub(super) enum Waiting {
     },
     PreTokenGeneration(Issue),
     PostAuthentication {
+        origin: Origin,
         reply: Value,
     },
 }
@@ -242,8 +244,9 @@ impl Pool {
                 let user = self.user_of(&sign_in)?;
                 self.sign(sign_in, &user, &issue, &changes, now, rng)
             }
-            Waiting::PostAuthentication { reply } => {
+            Waiting::PostAuthentication { origin, reply } => {
                 trigger::read_consent(event, outcome)?;
+                self.check_owner(&origin, &self.user_of(&sign_in)?)?;
                 Ok(replied(reply))
             }
         }
@@ -264,7 +267,8 @@ impl Pool {
                 "requiredAttributes": "[]",
                 "userAttributes": json!(attributes).to_string(),
             });
-            return self.challenge(sign_in.state, Pending::NewPasswordRequired, parameters, now, rng);
+            let salt = user.password.as_ref().map(|verifier| verifier.salt().to_owned()).unwrap_or_default();
+            return self.challenge(sign_in.state, Pending::NewPasswordRequired { salt }, parameters, now, rng);
         }
         match &mut sign_in.state.history {
             Some(history) => {

@@ -194,6 +194,19 @@ fn somebody_signs_up_confirms_and_signs_in() {
 }
 
 #[test]
+fn a_code_proves_the_address_that_it_was_mailed_to() {
+    let mut stage = Stage::default();
+    stage.ask("SignUp", json!({"Username": "zoe@example.com"})).unwrap();
+    let code = stage.pool.take_letters()[0].text.trim().rsplit(' ').next().unwrap().to_owned();
+    let moved = json!([{"Name": "email", "Value": "zoe@example.org"}]);
+    stage.ask("AdminUpdateUserAttributes", json!({"Username": "zoe@example.com", "UserAttributes": moved})).unwrap();
+    stage.ask("ConfirmSignUp", json!({"Username": "zoe@example.org", "ConfirmationCode": code})).unwrap();
+    let zoe = stage.ask("AdminGetUser", json!({"Username": "zoe@example.org"})).unwrap();
+    assert_eq!(zoe["UserStatus"], "CONFIRMED");
+    assert!(zoe["UserAttributes"].as_array().unwrap().contains(&json!({"Name": "email_verified", "Value": "false"})));
+}
+
+#[test]
 fn what_a_sign_up_cannot_be() {
     let mut stage = Stage::default();
     let sign_up = |name: &str, password: &str| json!({"Username": name, "Password": password});

@@ -15,6 +15,7 @@ use local_pool::trigger::Trigger;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 struct Running {
@@ -166,6 +167,18 @@ async fn what_cannot_start_says_why() {
     assert_eq!(
         error(client).await,
         format!("the pool cannot be set up: 1 validation error detected: Value at 'authSessionValidity' {constraint}")
+    );
+    let triggers = |options: &mut Options| {
+        options.pool_settings.insert("LambdaConfig".to_owned(), json!("x"));
+        pre_sign_up(options, "serve");
+    };
+    let not_readable = "The request is not the JSON that this operation takes.";
+    assert_eq!(error(triggers).await, format!("the pool cannot be set up: {not_readable}"));
+    let open = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let message = Server::start(Options::new(open, Arc::new(|_: &str, _: &str| ()))).await.err().unwrap().to_string();
+    assert!(
+        message.starts_with("the local pool listens on this machine's loopback only, not on 0.0.0.0:"),
+        "{message}"
     );
     let record = |options: &mut Options| options.record = Some("/dev/null/fixtures".into());
     assert!(error(record).await.starts_with("cannot record into /dev/null/fixtures: "));

@@ -194,11 +194,12 @@ fn post_authentication_comes_last_and_may_still_refuse() {
     assert_eq!(stage.triggers(), [PreTokenGeneration]);
 }
 
-/// What a call gets if, while PreTokenGeneration runs, `meanwhile` happens.
+/// What a call gets if, while `trigger` runs, `meanwhile` happens.
 fn overtaken(
     stage: &mut Stage,
     operation: &str,
     mut call: Value,
+    trigger: Trigger,
     meanwhile: impl Fn(&mut Stage),
 ) -> Result<Value, String> {
     call["ClientId"] = json!("1client");
@@ -211,7 +212,7 @@ fn overtaken(
             Step::Invoke(invocation) => invocation,
             Step::Reply(reply) => return reply.map_err(|error| error.message),
         };
-        if invocation.trigger == Trigger::PreTokenGeneration {
+        if invocation.trigger == trigger {
             meanwhile(stage);
         }
         let outcome = three_answers(invocation.trigger, &invocation.event);
@@ -226,17 +227,21 @@ fn right_answer(stage: &mut Stage) -> Value {
 }
 
 #[test]
-fn nobody_gets_tokens_who_is_deleted_or_disabled_or_signs_out_before_they_are_signed() {
+fn nobody_gets_tokens_who_is_deleted_or_disabled_or_signs_out_meanwhile() {
     let alice = json!({"Username": "alice"});
-    for (operation, message) in
-        [("AdminDeleteUser", "Incorrect username or password."), ("AdminDisableUser", "User is disabled.")]
-    {
-        let mut stage = v1();
-        let answer = right_answer(&mut stage);
-        let reply = overtaken(&mut stage, "RespondToAuthChallenge", answer, |stage| {
-            stage.ask(operation, alice.clone()).unwrap();
-        });
-        assert_eq!(reply, Err(message.to_owned()));
+    let both =
+        json!({"PreTokenGeneration": arn("pre-token-generation"), "PostAuthentication": arn("post-authentication")});
+    for trigger in [Trigger::DefineAuthChallenge, Trigger::PreTokenGeneration, Trigger::PostAuthentication] {
+        for (operation, message) in
+            [("AdminDeleteUser", "Incorrect username or password."), ("AdminDisableUser", "User is disabled.")]
+        {
+            let mut stage = Stage::with_triggers(both.clone());
+            let answer = right_answer(&mut stage);
+            let reply = overtaken(&mut stage, "RespondToAuthChallenge", answer, trigger, |stage| {
+                stage.ask(operation, alice.clone()).unwrap();
+            });
+            assert_eq!(reply, Err(message.to_owned()), "{trigger:?}");
+        }
     }
     let mut stage = v1();
     let earlier = stage.sign_in();
@@ -244,11 +249,11 @@ fn nobody_gets_tokens_who_is_deleted_or_disabled_or_signs_out_before_they_are_si
     let refresh = json!({"RefreshToken": earlier["RefreshToken"]});
     let revoked = Err("Refresh Token has been revoked".to_owned());
     let other = stage.sign_in();
-    let reply = overtaken(&mut stage, "GetTokensFromRefreshToken", refresh, |stage| {
+    let reply = overtaken(&mut stage, "GetTokensFromRefreshToken", refresh, Trigger::PreTokenGeneration, |stage| {
         stage.ask("RevokeToken", json!({"Token": earlier["RefreshToken"]})).unwrap();
     });
     assert_eq!(reply, revoked);
-    let reply = overtaken(&mut stage, "RespondToAuthChallenge", answer, |stage| {
+    let reply = overtaken(&mut stage, "RespondToAuthChallenge", answer, Trigger::PreTokenGeneration, |stage| {
         stage.ask("GlobalSignOut", json!({"AccessToken": other["AccessToken"]})).unwrap();
     });
     assert_eq!(reply, revoked);

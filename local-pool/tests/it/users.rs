@@ -52,6 +52,12 @@ fn a_file_that_is_wrong_says_where() {
     assert!(error("[[users]]\nemail = \"b@example.com\"").contains("users"));
     let twice = "[[user]]\nemail = \"b@example.com\"\n[[user]]\nemail = \"B@example.com\"";
     assert_eq!(error(twice), "two users are called B@example.com");
+    let one_sub =
+        "[[user]]\nemail = \"É@example.com\"\nusername = \"a\"\n[[user]]\nemail = \"é@example.com\"\nusername = \"b\"";
+    assert!(error(one_sub).starts_with("two users are called "), "{}", error(one_sub));
+    assert!(error("[[user]]\nemail = \"b@example.com\"\nstatus = \"CONFIRMD\"").contains("CONFIRMD"));
+    let claim = "[[user]]\nemail = \"b@example.com\"\nattributes = { exp = \"9\" }";
+    assert_eq!(error(claim), "b@example.com cannot have the attribute exp");
 }
 
 #[test]
