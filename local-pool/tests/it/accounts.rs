@@ -280,8 +280,20 @@ fn a_new_password_does_not_make_anybody_somebody_else() {
     // Whoever saw the temporary password as well comes too late.
     let late = answer(&third, "Correct horse 4", "name", "Mallory");
     assert_eq!(stage.complaint("RespondToAuthChallenge", late), "Invalid session for the user.");
-    let sign_in = |password: &str| json!({"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": {"USERNAME": "carol", "PASSWORD": password}});
+    let sign_in = |password: &str| {
+        let parameters = json!({"USERNAME": "carol", "PASSWORD": password});
+        json!({"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": parameters})
+    };
     assert!(stage.ask("InitiateAuth", sign_in("Correct horse 3")).is_ok());
+    // Nor is an older temporary password of use once there is another.
+    let temporary = |stage: &mut Stage, password: &str| {
+        stage.ask("AdminSetUserPassword", json!({"Username": "carol", "Password": password})).unwrap();
+    };
+    temporary(&mut stage, "Temporary horse 2");
+    let seen = stage.ask("InitiateAuth", sign_in("Temporary horse 2")).unwrap()["Session"].clone();
+    temporary(&mut stage, "Temporary horse 3");
+    let late = answer(&seen, "Correct horse 4", "name", "Mallory");
+    assert_eq!(stage.complaint("RespondToAuthChallenge", late), "Invalid session for the user.");
 }
 
 #[test]
