@@ -198,8 +198,8 @@ impl LambdaEndpoint {
             Some(kind) => kind.to_owned(),
             None => format!("{status} of {}", self.url),
         };
-        let message =
-            ["Message", "message", "detail"].iter().find_map(|name| words[*name].as_str()).unwrap_or_default();
+        let message = ["Message", "message", "detail"].iter().find_map(|name| words[*name].as_str());
+        let message = message.map_or_else(|| format!("{:.200}", String::from_utf8_lossy(&body)), ToOwned::to_owned);
         let hint =
             if status == StatusCode::NOT_FOUND { " (is this the function's name there? see --function)" } else { "" };
         Err((kind, format!("{status} of {}: {message}{hint}", self.url)))

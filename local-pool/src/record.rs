@@ -1,7 +1,8 @@
 //! The events that triggers are given, written down as fixtures.
 //!
 //! A fixture is read by people and kept in repositories, so whatever belongs to a person or to a sign-in is replaced, but for
-//! what says nothing of whose it is (languages, flags, groups): by a placeholder that says what was there, the same for the same text. Two runs of the same sign-ins give the same files.
+//! what says nothing of whose it is (languages, flags, groups): by a placeholder that says what was there, the same for the same
+//! text. Two runs of the same sign-ins give the same files.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;

@@ -37,12 +37,12 @@ impl Pool {
         user.password = password.map(|password| Verifier::new(self.short_id(), &user.username, password, rng));
         user.status = UserStatus::Unconfirmed;
         let code = format!("{:06}", rng.random_range(0..1_000_000));
+        let email = user.attributes.get("email").cloned().unwrap_or_default();
         let letter = self.settings.verifies_email().then(|| Letter {
-            to: user.attributes.get("email").cloned().unwrap_or_default(),
+            to: email.clone(),
             subject: "Your verification code".to_owned(),
             text: format!("Your confirmation code is {code}\n"),
         });
-        let email = user.attributes.get("email").cloned().unwrap_or_default();
         user.confirmation = Some(Confirmation { code, email });
         let validation_data = parameters.attributes("ValidationData");
         let metadata = parameters.texts("ClientMetadata");
@@ -58,7 +58,7 @@ impl Pool {
         by_admin: bool,
         rng: &mut impl Rng,
     ) -> Result<User, ApiError> {
-        self.check_attributes(&attributes, !by_admin)?;
+        check_attributes(&attributes, !by_admin)?;
         let email = attributes.entry("email".to_owned()).or_insert_with(|| name.to_owned()).clone();
         if !email.contains('@') || !email.eq_ignore_ascii_case(name) {
             return Err(ApiError::invalid_parameter("Username should be an email."));
@@ -71,27 +71,6 @@ impl Pool {
         attributes.insert("sub".to_owned(), sub);
         user.attributes = attributes;
         Ok(user)
-    }
-
-    /// Checks the attributes that somebody wants to set.
-    pub(super) fn check_attributes(&self, given: &Texts, by_user: bool) -> Result<(), ApiError> {
-        for (name, value) in given {
-            if name == "email" && !value.contains('@') {
-                return Err(ApiError::invalid_parameter("Invalid email address format."));
-            }
-            if name == "sub" && !by_user {
-                return Err(ApiError::invalid_parameter("Cannot modify the non-mutable attribute sub"));
-            }
-            // What is verified, the pool knows.
-            if by_user && (name == "sub" || name.ends_with("_verified")) {
-                return Err(ApiError::not_authorized("A client attempted to write unauthorized attribute"));
-            }
-            if !is_attribute(name) {
-                let why = format!("Type for attribute {{{name:.64}}} could not be determined");
-                return Err(ApiError::invalid_parameter(&format!("Attributes did not conform to the schema: {why}")));
-            }
-        }
-        Ok(())
     }
 
     /// Sets attributes that were checked. An empty value takes one away.
@@ -245,6 +224,27 @@ impl Pool {
         self.changed();
         Ok(json!({}))
     }
+}
+
+/// Checks the attributes that somebody wants to set.
+pub(super) fn check_attributes(given: &Texts, by_user: bool) -> Result<(), ApiError> {
+    for (name, value) in given {
+        if name == "email" && !value.contains('@') {
+            return Err(ApiError::invalid_parameter("Invalid email address format."));
+        }
+        if name == "sub" && !by_user {
+            return Err(ApiError::invalid_parameter("Cannot modify the non-mutable attribute sub"));
+        }
+        // What is verified, the pool knows.
+        if by_user && (name == "sub" || name.ends_with("_verified")) {
+            return Err(ApiError::not_authorized("A client attempted to write unauthorized attribute"));
+        }
+        if !is_attribute(name) {
+            let why = format!("Type for attribute {{{name:.64}}} could not be determined");
+            return Err(ApiError::invalid_parameter(&format!("Attributes did not conform to the schema: {why}")));
+        }
+    }
+    Ok(())
 }
 
 /// An address as Cognito shows it to a stranger.

@@ -3,7 +3,7 @@
 use rand::{Rng, RngExt};
 use serde_json::{Value, json};
 
-use super::account::NewUser;
+use super::account::{NewUser, check_attributes};
 use super::{Letter, Pool, Step};
 use crate::api::{ApiError, Parameters, violated};
 use crate::srp::Verifier;
@@ -63,7 +63,7 @@ impl Pool {
 
     pub(super) fn admin_update_user_attributes(&mut self, parameters: &Parameters) -> Result<Value, ApiError> {
         let given = parameters.attributes("UserAttributes").unwrap_or_default();
-        self.check_attributes(&given, false)?;
+        check_attributes(&given, false)?;
         let username = self.named_user(parameters)?.username.clone();
         self.change_attributes(&username, given)?;
         Ok(json!({}))

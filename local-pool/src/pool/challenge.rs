@@ -7,6 +7,7 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::account::check_attributes;
 use super::issue::TokenSource;
 use super::sign_in::{SignIn, State, Waiting};
 use super::{Pool, Step, Texts, replied};
@@ -119,7 +120,7 @@ impl Pool {
         self.check_secret_hash(responses.get("SECRET_HASH").map(String::as_str), username)?;
         if let Answer::NewPassword { password, attributes } = &answer {
             self.check_password(password)?;
-            self.check_attributes(attributes, true)?;
+            check_attributes(attributes, true)?;
         }
         let sealed = match (text, &answer) {
             (Some(text), _) => text.strip_prefix(SESSION_PREFIX).unwrap_or_default().to_owned(),

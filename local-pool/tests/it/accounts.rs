@@ -343,6 +343,19 @@ fn pre_sign_up_decides() {
     assert_eq!(event["userName"], reply["UserSub"]);
     assert!(stage.initiate(json!({"USERNAME": "zoe@example.com"}), json!(null)).is_ok());
 
+    // What is not there is not verified.
+    let flags = json!({"autoConfirmUser": true, "autoVerifyEmail": false, "autoVerifyPhone": true});
+    let verified = |attributes: Value| {
+        let mut stage = with();
+        let call = json!({"Username": "zoe@example.com", "UserAttributes": attributes});
+        stage.call("SignUp", call, |_, event| returned(event, flags.clone())).unwrap();
+        let zoe = stage.ask("AdminGetUser", json!({"Username": "zoe@example.com"})).unwrap();
+        let attributes = zoe["UserAttributes"].as_array().unwrap();
+        attributes.iter().find(|a| a["Name"] == "phone_number_verified").map(|a| a["Value"].clone())
+    };
+    assert_eq!(verified(json!([{"Name": "phone_number", "Value": "+15550000001"}])), Some(json!("true")));
+    assert_eq!(verified(json!([])), None);
+
     let mut stage = with();
     let error = stage.call("SignUp", sign_up.clone(), |_, _| Outcome::Failed("No.".to_owned())).unwrap_err();
     assert_eq!((error.kind, &*error.message), ("UserLambdaValidationException", "PreSignUp failed with error No.."));

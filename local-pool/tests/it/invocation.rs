@@ -115,6 +115,8 @@ async fn what_a_function_elsewhere_says_is_understood() {
     let (.., lines) = invoke(&url, &arn("nowhere"), InvocationOptions::default()).await;
     let hint = "(is this the function's name there? see --function)";
     assert_eq!(lines, [format!("nowhere: 404 Not Found of {url}/: Function not found {hint}")]);
+    let (.., lines) = invoke(&url, &arn("broken"), InvocationOptions::default()).await;
+    assert_eq!(lines, [format!("broken: 502 Bad Gateway of {url}/: <html>")]);
     let (.., lines) = invoke(&url, &arn("nothing"), InvocationOptions::default()).await;
     assert_eq!(lines, ["nothing: the endpoint answered nothing: it may tell why the function did not"]);
     // Behind an alias there is the same function.
