@@ -209,6 +209,11 @@ async fn a_pool_that_is_kept_in_a_file_goes_on_where_it_was() {
         pool.await.unwrap()
     };
     let pool = start().await;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "it holds private keys");
+    }
     pool.call("AdminCreateUser", json!({"Username": "zoe@example.com"})).await.unwrap();
     let password = json!({"Username": "zoe@example.com", "Password": "Correct horse 1", "Permanent": true});
     pool.call("AdminSetUserPassword", password).await.unwrap();
@@ -267,11 +272,6 @@ async fn a_pool_that_is_kept_in_a_file_goes_on_where_it_was() {
     tokens(&pool).await;
     drop(pool);
 
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "it holds private keys");
-    }
     assert!(!fs::read_to_string(&file).unwrap().contains("Correct horse"));
     assert!(!file.with_file_name("state.json.new").exists());
     for (text, why) in [("", "EOF while parsing a value"), ("{}", "missing field `settings`"), ("[", "EOF")] {
