@@ -33,6 +33,13 @@ assert sorted(functions) == [
 for name, function in functions.items():
     assert function["Properties"]["Timeout"] == 5, name
 
+
+
+def of_ses(resource):
+    region = {"Fn::If": ["HasSESRegion", {"Ref": "SESRegion"}, {"Ref": "AWS::Region"}]}
+    return {"Fn::Sub": ["arn:${AWS::Partition}:ses:${Region}:${AWS::AccountId}:" + resource, {"Region": region}]}
+
+
 # One role per function. All may write logs; create may also send mail, as one sender.
 roles = of_type("AWS::IAM::Role")
 assert sorted(roles) == sorted(name + "Role" for name in functions)
@@ -48,9 +55,16 @@ for name, role in roles.items():
         "Sid": "MailFromOneAddress",
         "Effect": "Allow",
         "Action": "ses:SendEmail",
-        "Resource": {"Fn::Sub": "arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:identity/${SESIdentity}"},
+        "Resource": [
+            {"Fn::If": ["HasIdentityArn", {"Ref": "SESIdentityArn"}, of_ses("identity/${SESIdentity}")]},
+            {"Fn::If": ["HasConfigurationSet", of_ses("configuration-set/${SESConfigurationSet}"), {"Ref": "AWS::NoValue"}]},
+        ],
         "Condition": {"StringEquals": {"ses:FromAddress": {"Ref": "SESFromAddress"}}},
     }, statement
+
+# Templates of one's own come in a layer, if there is one.
+layers = functions["CreateAuthChallengeFunction"]["Properties"]["Layers"]
+assert layers == {"Fn::If": ["HasTemplateLayer", [{"Ref": "TemplateLayerArn"}], {"Ref": "AWS::NoValue"}]}, layers
 
 # Cognito may invoke each function, for this pool and account only; nobody else may.
 permissions = of_type("AWS::Lambda::Permission")

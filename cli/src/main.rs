@@ -4,6 +4,7 @@
 
 mod event;
 mod local;
+mod mail;
 mod sign_in;
 
 use std::error::Error;
@@ -32,6 +33,8 @@ enum Command {
     SignIn(sign_in::Arguments),
     /// Print an event of events/ as if it happened now, for `sam local invoke -e -`
     Event(event::Arguments),
+    /// Show the mail, in one language or all, with the settings and templates that are set
+    Mail(mail::Arguments),
 }
 
 #[tokio::main]
@@ -41,6 +44,7 @@ async fn main() -> ExitCode {
         Command::Local(arguments) => local::run(*arguments).await,
         Command::SignIn(arguments) => sign_in::run(arguments).await,
         Command::Event(arguments) => event::run(&arguments),
+        Command::Mail(arguments) => mail::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -136,7 +136,9 @@ async fn mails(http: &Client, pool: &Pool) -> Result<Vec<Mail>, reqwest::Error> 
 /// The line of a mail that is a code of that length, and nothing else.
 fn code_in<'a>(text: &'a str, length: &str) -> Option<&'a str> {
     text.lines().find(|line| {
-        let symbols: Vec<char> = line.chars().filter(|c| *c != ' ').collect();
+        // Spaces join its groups; marks of direction stand around it where text runs from right to left.
+        let is_between = |c: &char| matches!(c, '\u{a0}' | '\u{2068}' | '\u{2069}');
+        let symbols: Vec<char> = line.chars().filter(|c| !is_between(c)).collect();
         symbols.len().to_string() == length && symbols.iter().all(char::is_ascii_alphanumeric)
     })
 }

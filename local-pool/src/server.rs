@@ -401,7 +401,7 @@ fn function_variables(addresses: &Addresses, given: &BTreeMap<String, String>) -
         ("AWS_SESSION_TOKEN", "local"),
         ("AWS_ENDPOINT_URL_SESV2", &addresses.endpoint),
         ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &addresses.endpoint),
-        ("SES_FROM_ADDRESS", "sign-in@example.com"),
+        ("SES_FROM_ADDRESS", "Example <sign-in@example.com>"),
         // As in `sam local`: this is not AWS, and the key of the event fixtures may be used.
         ("AWS_SAM_LOCAL", "true"),
     ];

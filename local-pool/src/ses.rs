@@ -1,6 +1,6 @@
 //! A stand-in for SES v2 that keeps the mail instead of sending it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -25,6 +25,21 @@ pub struct Mail {
     pub text: String,
     /// The HTML part.
     pub html: String,
+    /// Where answers go, if not to the sender.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reply_to: Vec<String>,
+    /// Headers that the sender added.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// SES's tags.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// SES's configuration set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration_set: Option<String>,
+    /// ARN of the identity that is sent from, where it is another account's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_arn: Option<String>,
     /// When it was taken, in RFC 3339.
     pub at: Timestamp,
 }
@@ -59,8 +74,21 @@ impl fmt::Display for SesError {
 #[serde(rename_all = "PascalCase")]
 struct SendEmail {
     from_email_address: Option<String>,
+    from_email_address_identity_arn: Option<String>,
+    #[serde(default)]
+    reply_to_addresses: Vec<String>,
+    configuration_set_name: Option<String>,
+    #[serde(default)]
+    email_tags: Vec<NameAndValue>,
     destination: Destination,
     content: Content,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct NameAndValue {
+    name: String,
+    value: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -82,6 +110,8 @@ struct Content {
 struct Simple {
     subject: Part,
     body: Body,
+    #[serde(default)]
+    headers: Vec<NameAndValue>,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +125,10 @@ struct Body {
 #[serde(rename_all = "PascalCase")]
 struct Part {
     data: String,
+}
+
+fn is_printable(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
 }
 
 impl Mailbox {
@@ -114,9 +148,45 @@ impl Mailbox {
         }
         let simple = request.content.simple.ok_or_else(|| bad("The local pool takes simple content only."))?;
         let from = request.from_email_address.ok_or_else(|| bad("There is no sender."))?;
+        let reply_to = request.reply_to_addresses;
+        // SES does not take UTF-8 in addresses or headers: names in other scripts have to be encoded (RFC 2047).
+        if ![&to, &from].into_iter().chain(&reply_to).all(|address| is_printable(address)) {
+            return Err(bad("Addresses have to be printable ASCII characters."));
+        }
+        let headers: BTreeMap<_, _> =
+            simple.headers.into_iter().map(|NameAndValue { name, value }| (name, value)).collect();
+        if !headers.iter().all(|(name, value)| {
+            (1..=126).contains(&name.len())
+                && is_printable(name)
+                && !name.contains([':', ' '])
+                && value.len() <= 870
+                && is_printable(value)
+        }) {
+            return Err(bad("A header's name has to be 1 to 126 and its value up to 870 printable ASCII characters."));
+        }
+        let tags: BTreeMap<_, _> =
+            request.email_tags.into_iter().map(|NameAndValue { name, value }| (name, value)).collect();
+        let is_tag = |text: &str| {
+            (1..=256).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        };
+        if !tags.iter().all(|(name, value)| is_tag(name) && is_tag(value)) {
+            return Err(bad("Tags have to be 1 to 256 letters, digits, hyphens and underscores."));
+        }
         let data = |part: Option<Part>| part.map(|part| part.data).unwrap_or_default();
         let (text, html) = (data(simple.body.text), data(simple.body.html));
-        self.keep(Mail { to, from, subject: simple.subject.data, text, html, at });
+        self.keep(Mail {
+            to,
+            from,
+            subject: simple.subject.data,
+            text,
+            html,
+            reply_to,
+            headers,
+            tags,
+            configuration_set: request.configuration_set_name,
+            identity_arn: request.from_email_address_identity_arn,
+            at,
+        });
         self.0.front().ok_or_else(|| bad("There is no mail."))
     }
 
@@ -129,6 +199,11 @@ impl Mailbox {
             subject,
             text,
             html: String::new(),
+            reply_to: Vec::new(),
+            headers: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            configuration_set: None,
+            identity_arn: None,
             at,
         });
     }

@@ -7,16 +7,20 @@
 
 use std::collections::HashMap;
 
+use crate::recipient::LanguageTag;
+
 /// Longest value that is read, in bytes.
 pub const MAX_VALUE_LENGTH: usize = 256;
 
 /// The metadata of one call, read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientMetadata {
     /// What the client wants of this round (`action`).
     pub action: Action,
     /// The kind of challenge that the client expects (`signInMethod`).
     pub sign_in_method: SignInMethod,
+    /// The language that the client wants the mail in (`locale`).
+    pub locale: Option<LanguageTag>,
 }
 
 /// What a client wants of a round.
@@ -54,6 +58,7 @@ impl ClientMetadata {
                 None | Some("EMAIL_OTP" | "OTP") => SignInMethod::EmailOtp,
                 Some(_) => SignInMethod::Unsupported,
             },
+            locale: value("locale").and_then(LanguageTag::parse),
         }
     }
 }
@@ -71,9 +76,10 @@ mod tests {
         ClientMetadata::read(&pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
     }
 
-    const RESEND: ClientMetadata = ClientMetadata { action: Action::Resend, sign_in_method: SignInMethod::EmailOtp };
+    const RESEND: ClientMetadata =
+        ClientMetadata { action: Action::Resend, sign_in_method: SignInMethod::EmailOtp, locale: None };
     const UNSUPPORTED: ClientMetadata =
-        ClientMetadata { action: Action::Answer, sign_in_method: SignInMethod::Unsupported };
+        ClientMetadata { action: Action::Answer, sign_in_method: SignInMethod::Unsupported, locale: None };
 
     #[test]
     fn known_keys_are_read_in_both_spellings() {
@@ -83,6 +89,9 @@ mod tests {
         assert_eq!(read(&[("Amplify.Passwordless.signInMethod", "OTP")]), ClientMetadata::default());
         assert_eq!(read(&[("signInMethod", "MAGIC_LINK")]), UNSUPPORTED);
         assert_eq!(read(&[("signInMethod", "email_otp")]), UNSUPPORTED);
+        let japanese = ClientMetadata { locale: LanguageTag::parse("ja-JP"), ..ClientMetadata::default() };
+        assert_eq!(read(&[("locale", "ja-JP")]), japanese);
+        assert_eq!(read(&[("Amplify.Passwordless.locale", "ja_JP")]), japanese);
     }
 
     #[test]
@@ -102,6 +111,9 @@ mod tests {
             ("action", " RESEND"),
             ("Action", "RESEND"),
             ("colour", "red"),
+            ("locale", "日本語"),
+            ("locale", "ja\r\nBcc: eve@evil.example"),
+            ("lang", "ja"),
             ("action", long.as_str()),
             ("signInMethod", long.as_str()),
             ("signInMethod", ""),

@@ -215,8 +215,9 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Reads an answer of any length. White space and hyphens are passed over; letters count in either case and digits in
-    /// any script. Anything else makes an answer that is no code.
+    /// Reads an answer of any length. White space, hyphens and the marks of direction that come along when text is copied from a
+    /// right-to-left mail are passed over; letters count in either case and digits in any script. Anything else makes an
+    /// answer that is no code.
     pub fn read(typed: &str, alphabet: Alphabet) -> Answer {
         let mut answer = Answer { symbols: Zeroizing::new([0; MAX_LENGTH]), understood: 1 };
         let mut places = answer.symbols.iter_mut();
@@ -232,7 +233,11 @@ impl Answer {
 
 fn is_separator(c: char) -> bool {
     // U+2010 to U+2015 are hyphens and dashes, U+2212 is the minus sign, U+FF0D the full-width hyphen.
-    c.is_whitespace() || matches!(c, '-' | '\u{ad}' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}')
+    let is_hyphen = matches!(c, '-' | '\u{ad}' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}');
+    // The property Bidi_Control.
+    let has_direction =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_whitespace() || is_hyphen || has_direction
 }
 
 /// The value of a decimal digit of any script.
@@ -281,6 +286,9 @@ mod tests {
             "४८३१०९३७",
             "４８31٠937",
             "4831\u{ad}0937",
+            "\u{2066}4831\u{a0}0937\u{2069}",
+            "\u{200e}4831 0937\u{200f}",
+            "\u{61c}\u{202a}48310937\u{202c}",
         ] {
             assert!(answers(Alphabet::Digits, "48310937", typed), "{typed:?}");
         }
@@ -312,7 +320,6 @@ mod tests {
             "४",
             "④⑧③①⓪⑨③⑦",
             "四八三一〇九三七",
-            "48310937\u{200f}",
             "48310937😀",
             "4831093\u{1d7d9}0",
             "{\"ANSWER\":\"48310937\"}",

@@ -7,10 +7,11 @@ use rand::CryptoRng;
 use crate::challenge::{ChallengeKind, ChallengeState, ErrorCode, Nonce, PublicChallengeParameters, UnixSeconds};
 use crate::client_metadata::{Action, ClientMetadata};
 use crate::code::Code;
+use crate::recipient::{LanguageTag, Recipient};
 use crate::rounds::{Rounds, Standing};
 use crate::settings::{CreateSettings, ShowDestination};
 use crate::trigger::TriggerError;
-use crate::user::{EmailAddress, SignIn, User, WhyUnknown};
+use crate::user::{SignIn, User, WhyUnknown};
 
 /// A challenge, and the mail that belongs to it.
 #[derive(Debug)]
@@ -41,9 +42,13 @@ pub enum Deliver {
 #[derive(Debug)]
 pub struct Message {
     /// The only recipient.
-    pub to: EmailAddress,
+    pub to: Recipient,
+    /// The language that the client wants, before the recipient's own.
+    pub locale: Option<LanguageTag>,
     /// The code.
     pub code: Code,
+    /// When this mail was asked for.
+    pub asked_at: UnixSeconds,
     /// How long the code is still good for.
     pub valid_for: Duration,
 }
@@ -89,7 +94,7 @@ pub fn decide(
         User::Unknown(why) => Deliver::Pretend(*why),
         User::Known(to) => {
             let valid_for = Duration::from_secs(expires_at.0.saturating_sub(now.0));
-            Deliver::Mail(Message { to: to.clone(), code, valid_for })
+            Deliver::Mail(Message { to: to.clone(), locale: metadata.locale.clone(), code, asked_at: now, valid_for })
         }
     };
     let public = PublicChallengeParameters {
@@ -152,7 +157,9 @@ impl Next {
 /// asked for.
 fn masked_destination(settings: &CreateSettings, sign_in: &SignIn, user: &User) -> String {
     let initials = match user {
-        User::Known(address) => [address.as_str(), address.domain()].map(|half| half.bytes().next().unwrap_or(b'*')),
+        User::Known(Recipient { address, .. }) => {
+            [address.as_str(), address.domain()].map(|half| half.bytes().next().unwrap_or(b'*'))
+        }
         User::Unknown(_) => {
             let [a, b, ..] = settings.challenge.keys.current.mac("destination/v1", sign_in, &[]);
             [a, b].map(|byte| b'a' + byte % 26)

@@ -23,6 +23,7 @@
 //! What the decisions speak of:
 //!
 //! - [`user`]: the sign-in (pool, client, user name), and the user, known or not
+//! - [`email_address`] and [`recipient`]: where a mail may go, in which language, and with which greeting
 //! - [`client_metadata`]: what the client sent beside its answer
 //! - [`rounds`]: what has been answered so far
 //! - [`challenge`]: the state that travels between rounds, and what the client is told
@@ -36,7 +37,9 @@ pub mod client_metadata;
 pub mod code;
 pub mod create_auth_challenge;
 pub mod define_auth_challenge;
+pub mod email_address;
 pub mod pre_authentication;
+pub mod recipient;
 pub mod rounds;
 pub mod settings;
 pub mod trigger;

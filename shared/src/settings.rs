@@ -5,12 +5,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::code::{self, Alphabet, CodeFormat, CodeKey, CodeKeys};
-use crate::user::{EmailAddress, is_domain};
+use crate::email_address::{EmailAddress, Sender, is_domain};
+use crate::recipient::LanguageTag;
 
 /// Looks an environment variable up.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -50,13 +52,33 @@ pub const BLOCKED_EMAIL_DOMAINS: &str = "BLOCKED_EMAIL_DOMAINS";
 /// Client metadata that a sign-in has to bring, with commas between: `key`, or `key=attribute` if the value has to equal
 /// a user attribute (`tenant=custom:tenant`). Empty or unset: none.
 pub const REQUIRED_CLIENT_METADATA: &str = "REQUIRED_CLIENT_METADATA";
-/// Sender of the mails: an address that SES may send from. Required.
+/// Sender of the mails: an address that SES may send from, or a name and an address: `Acme <sign-in@example.com>`. Required.
 pub const SES_FROM_ADDRESS: &str = "SES_FROM_ADDRESS";
-/// What the mails call the thing that people sign in to, 1 to 64 characters. Default `your account`.
+/// Where answers to the mails go. Empty or unset: to the sender.
+pub const SES_REPLY_TO_ADDRESS: &str = "SES_REPLY_TO_ADDRESS";
+/// SES configuration set that the mails are sent with. Empty or unset: the identity's own, if any.
+pub const SES_CONFIGURATION_SET: &str = "SES_CONFIGURATION_SET";
+/// ARN of the SES identity, where another account lets this one send from it. Empty or unset: the sender's own identity.
+pub const SES_IDENTITY_ARN: &str = "SES_IDENTITY_ARN";
+/// Region whose SES sends the mails. Empty or unset: the function's own.
+pub const SES_REGION: &str = "SES_REGION";
+/// What the mails call the thing that people sign in to, 1 to 64 characters. Empty or unset: the sender's name, or else the
+/// domain of its address.
 pub const APP_NAME: &str = "APP_NAME";
+/// Domain on which browsers may fill in a code that they find in a mail: it ends with a line `@example.com #48310937` then.
+/// Empty or unset: no such line.
+pub const APP_DOMAIN: &str = "APP_DOMAIN";
+/// Language of the mails (BCP 47) where neither the client nor the user names one that there are templates for. Default `en`.
+pub const DEFAULT_LOCALE: &str = "DEFAULT_LOCALE";
+/// Folder with templates of your own, which are used instead of the built-in ones. Empty or unset: the built-in ones.
+pub const TEMPLATE_DIR: &str = "TEMPLATE_DIR";
+/// `true`: the subject holds the code, which locked screens show then. Default `false`.
+pub const CODE_IN_SUBJECT: &str = "CODE_IN_SUBJECT";
+/// User attribute by which mails greet (`given_name`). Empty or unset: mails greet nobody.
+pub const GREETING_ATTRIBUTE: &str = "GREETING_ATTRIBUTE";
 
 /// All of the above.
-pub const VARIABLES: [&str; 18] = [
+pub const VARIABLES: [&str; 27] = [
     CODE_KEY,
     CODE_KEY_PREVIOUS,
     CODE_ALPHABET,
@@ -74,7 +96,16 @@ pub const VARIABLES: [&str; 18] = [
     BLOCKED_EMAIL_DOMAINS,
     REQUIRED_CLIENT_METADATA,
     SES_FROM_ADDRESS,
+    SES_REPLY_TO_ADDRESS,
+    SES_CONFIGURATION_SET,
+    SES_IDENTITY_ARN,
+    SES_REGION,
     APP_NAME,
+    APP_DOMAIN,
+    DEFAULT_LOCALE,
+    TEMPLATE_DIR,
+    CODE_IN_SUBJECT,
+    GREETING_ATTRIBUTE,
 ];
 
 /// The key that the fixtures in `events/` are made with. Everybody knows it, so it is refused unless `AWS_SAM_LOCAL` is
@@ -327,6 +358,8 @@ pub struct CreateSettings {
     pub parameter_round: bool,
     /// [`SHOW_DESTINATION`].
     pub show_destination: ShowDestination,
+    /// [`GREETING_ATTRIBUTE`].
+    pub greeting_attribute: Option<String>,
 }
 
 /// Whether the client is told where the mail went.
@@ -354,17 +387,28 @@ impl CreateSettings {
                 SHOW_DESTINATION,
                 &[("none", ShowDestination::Nowhere), ("masked", ShowDestination::Masked)],
             )?,
+            // Cognito's names of attributes have up to 32 characters, and their prefixes up to 11 (`dev:custom:`).
+            greeting_attribute: optional(vars, GREETING_ATTRIBUTE, "the name of a user attribute", |name| {
+                let fits = name.len() <= 43 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:".contains(&b));
+                fits.then(|| name.to_owned())
+            })?,
         })
     }
 }
 
-/// What the mails look like and who sends them.
+/// What the mails say.
 #[derive(Clone, Debug)]
 pub struct MailSettings {
-    /// [`SES_FROM_ADDRESS`].
-    pub from_address: EmailAddress,
     /// [`APP_NAME`].
     pub app_name: String,
+    /// [`APP_DOMAIN`].
+    pub app_domain: Option<String>,
+    /// [`DEFAULT_LOCALE`].
+    pub default_locale: LanguageTag,
+    /// [`TEMPLATE_DIR`].
+    pub template_dir: Option<PathBuf>,
+    /// [`CODE_IN_SUBJECT`].
+    pub code_in_subject: bool,
 }
 
 impl MailSettings {
@@ -372,17 +416,78 @@ impl MailSettings {
     ///
     /// Names the variable that cannot be used.
     pub fn from_vars(vars: Lookup<'_>) -> Result<MailSettings, SettingsError> {
-        let from_address = vars(SES_FROM_ADDRESS).and_then(|text| EmailAddress::parse(&text));
-        let app_name = vars(APP_NAME).unwrap_or_else(|| "your account".to_owned());
-        let app_name_fits = (1..=64).contains(&app_name.chars().count()) && !app_name.chars().any(char::is_control);
+        let Sender { name, address } = sender(vars)?;
+        let app_name = optional(vars, APP_NAME, "1 to 64 characters without line breaks", |name| {
+            let fits = (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+            fits.then(|| name.to_owned())
+        })?;
+        let default_locale = optional(vars, DEFAULT_LOCALE, "a language tag such as en or pt-BR", LanguageTag::parse)?;
         Ok(MailSettings {
-            from_address: from_address
-                .ok_or_else(|| error(SES_FROM_ADDRESS, "an e-mail address that SES may send from"))?,
-            app_name: app_name_fits
-                .then_some(app_name)
-                .ok_or_else(|| error(APP_NAME, "1 to 64 characters without line breaks"))?,
+            app_name: app_name.or(name).unwrap_or_else(|| address.domain().to_owned()),
+            app_domain: optional(vars, APP_DOMAIN, "a domain such as example.com", |domain| {
+                is_domain(domain).then(|| domain.to_ascii_lowercase())
+            })?,
+            default_locale: default_locale.unwrap_or_else(LanguageTag::english),
+            template_dir: optional(vars, TEMPLATE_DIR, "a folder", |folder| Some(PathBuf::from(folder)))?,
+            code_in_subject: flag(vars, CODE_IN_SUBJECT)?,
         })
     }
+}
+
+/// How SES sends the mails.
+#[derive(Clone, Debug)]
+pub struct SesSettings {
+    /// [`SES_FROM_ADDRESS`].
+    pub from: Sender,
+    /// [`SES_REPLY_TO_ADDRESS`].
+    pub reply_to: Option<EmailAddress>,
+    /// [`SES_CONFIGURATION_SET`].
+    pub configuration_set: Option<String>,
+    /// [`SES_IDENTITY_ARN`].
+    pub identity_arn: Option<String>,
+    /// [`SES_REGION`].
+    pub region: Option<String>,
+}
+
+impl SesSettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<SesSettings, SettingsError> {
+        let text = |variable, expected, fits: &dyn Fn(&str) -> bool| {
+            optional(vars, variable, expected, |text| fits(text).then(|| text.to_owned()))
+        };
+        Ok(SesSettings {
+            from: sender(vars)?,
+            reply_to: optional(vars, SES_REPLY_TO_ADDRESS, "an e-mail address", EmailAddress::parse)?,
+            configuration_set: text(
+                SES_CONFIGURATION_SET,
+                "the name of a configuration set: 1 to 64 letters, digits, hyphens and underscores",
+                &|name| name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)),
+            )?,
+            identity_arn: text(
+                SES_IDENTITY_ARN,
+                "the ARN of an SES identity: arn:aws:ses:<region>:<account>:identity/<domain or address>",
+                &|arn| {
+                    let fields: Vec<&str> = arn.splitn(6, ':').collect();
+                    let identity = fields.get(5).and_then(|resource| resource.strip_prefix("identity/"));
+                    arn.bytes().all(|b| b.is_ascii_graphic())
+                        && matches!(fields[..], ["arn", _, "ses", ..])
+                        && identity.is_some_and(|identity| identity.contains('.'))
+                },
+            )?,
+            region: text(SES_REGION, "a region such as eu-west-1", &|region| {
+                region.contains('-')
+                    && region.len() <= 32
+                    && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            })?,
+        })
+    }
+}
+
+fn sender(vars: Lookup<'_>) -> Result<Sender, SettingsError> {
+    let expected = "an e-mail address that SES may send from, or a name and one: Acme <sign-in@example.com>";
+    vars(SES_FROM_ADDRESS).and_then(|text| Sender::parse(&text)).ok_or_else(|| error(SES_FROM_ADDRESS, expected))
 }
 
 /// What Lambda tells every function about where it runs and as whom. Lambda ends an environment before its credentials do.
@@ -395,6 +500,8 @@ pub struct AwsSettings {
     pub secret_access_key: Zeroizing<String>,
     /// `AWS_SESSION_TOKEN`.
     pub session_token: Option<Zeroizing<String>>,
+    /// `AWS_LAMBDA_FUNCTION_VERSION`: `$LATEST`, or the number of a published version.
+    pub function_version: Option<String>,
     /// `AWS_ENDPOINT_URL_SESV2`, or else `AWS_ENDPOINT_URL`: another SES than the region's own.
     pub ses_endpoint_url: Option<String>,
 }
@@ -415,6 +522,7 @@ impl AwsSettings {
             access_key_id: required("AWS_ACCESS_KEY_ID")?,
             secret_access_key: Zeroizing::new(required("AWS_SECRET_ACCESS_KEY")?),
             session_token: given("AWS_SESSION_TOKEN").map(Zeroizing::new),
+            function_version: given("AWS_LAMBDA_FUNCTION_VERSION"),
             ses_endpoint_url: url("AWS_ENDPOINT_URL_SESV2").or_else(|| url("AWS_ENDPOINT_URL")).transpose()?,
         })
     }
@@ -471,6 +579,17 @@ fn one_of<T: Copy>(vars: Lookup<'_>, variable: &'static str, choices: &[(&str, T
 
 fn flag(vars: Lookup<'_>, variable: &'static str) -> Result<bool, SettingsError> {
     one_of(vars, variable, &[("false", false), ("true", true)])
+}
+
+/// A value that may be missing; empty text is none, as templates leave it.
+fn optional<T>(
+    vars: Lookup<'_>,
+    variable: &'static str,
+    expected: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, SettingsError> {
+    let text = vars(variable).filter(|text| !text.is_empty());
+    text.map(|text| parse(&text).ok_or_else(|| error(variable, expected))).transpose()
 }
 
 /// Entries with commas between; white space around them does not count, and empty text is an empty list.

@@ -1,10 +1,11 @@
 //! Who signs in, as a trigger's event tells it.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use aws_lambda_events::cognito::CognitoEventUserPoolsHeader;
 
+use crate::email_address::EmailAddress;
+use crate::recipient::{GreetingName, LanguageTag, Recipient};
 use crate::settings::EmailDomains;
 use crate::trigger::TriggerError;
 
@@ -41,8 +42,8 @@ impl SignIn {
 /// not exist, and never tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum User {
-    /// Exists, and may be sent a code at this address.
-    Known(EmailAddress),
+    /// Exists, and may be sent a code.
+    Known(Recipient),
     /// Does not exist, or may not be sent a code.
     Unknown(WhyUnknown),
 }
@@ -79,7 +80,22 @@ impl User {
         match attributes.get("email").and_then(|email| EmailAddress::parse(email)) {
             None => User::Unknown(WhyUnknown::EmailNotUsable),
             Some(email) if !domains.admit(email.domain()) => User::Unknown(WhyUnknown::DomainNotAdmitted),
-            Some(email) => User::Known(email),
+            Some(address) => {
+                let locale = attributes.get("locale").and_then(|locale| LanguageTag::parse(locale));
+                User::Known(Recipient { address, locale, name: None })
+            }
+        }
+    }
+
+    /// The same user, to be greeted by the name in the attribute `named_by`, if there is a usable one.
+    #[must_use]
+    pub fn greeted(self, attributes: &HashMap<String, String>, named_by: Option<&str>) -> User {
+        match self {
+            User::Known(recipient) => {
+                let name = named_by.and_then(|attribute| attributes.get(attribute));
+                User::Known(Recipient { name: name.and_then(|name| GreetingName::parse(name)), ..recipient })
+            }
+            User::Unknown(why) => User::Unknown(why),
         }
     }
 }
@@ -91,61 +107,6 @@ const STATUS: &str = "cognito:user_status";
 /// asking define-auth-challenge again (amazon-cognito-identity-js issue 341).
 pub fn must_change_password(attributes: &HashMap<String, String>) -> bool {
     matches!(attributes.get(STATUS).map(String::as_str), Some("FORCE_CHANGE_PASSWORD" | "RESET_REQUIRED"))
-}
-
-/// An e-mail address that is safe to hand to a mail service: one mailbox, plain ASCII, nothing quoted, commented or routed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct EmailAddress {
-    address: String,
-    at: usize,
-}
-
-impl EmailAddress {
-    /// Longest address in bytes (RFC 5321 §4.5.3.1, erratum 1690).
-    pub const MAX_LENGTH: usize = 254;
-
-    /// Reads an address exactly as it is written; nothing is trimmed or normalised.
-    ///
-    /// The local part is 1 to 64 letters, digits, dots, backquotes and `#$&'*+-/=?^_{|}~`. `%` and `!`, which used to route
-    /// mail onwards (RFC 5321 appendix F.2), are refused, as are quotes and comments. The domain is two or more labels of
-    /// letters, digits and hyphens; an international one must be in its A-label form (`xn--…`).
-    pub fn parse(text: &str) -> Option<EmailAddress> {
-        let (local, domain) = text.split_once('@')?;
-        let local_is_plain = (1..=64).contains(&local.len())
-            && local.bytes().all(|b| b.is_ascii_alphanumeric() || b".#$&'*+-/=?^_`{|}~".contains(&b));
-        (text.len() <= Self::MAX_LENGTH && local_is_plain && is_domain(domain))
-            .then(|| EmailAddress { address: text.to_owned(), at: local.len() })
-    }
-
-    /// The whole address, as it was written.
-    pub fn as_str(&self) -> &str {
-        &self.address
-    }
-
-    /// What stands behind the `@`.
-    pub fn domain(&self) -> &str {
-        &self.address[self.at + 1..]
-    }
-}
-
-impl fmt::Debug for EmailAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EmailAddress")
-    }
-}
-
-/// Whether `text` is a domain name of two or more labels, in ASCII, that is not an IP address.
-pub(crate) fn is_domain(text: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    text.len() <= 253
-        && text.contains('.')
-        && text.split('.').all(is_label)
-        && text.rsplit('.').next().is_some_and(|top| !top.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -162,7 +123,7 @@ mod tests {
 
     #[test]
     fn r25_only_a_verified_usable_address_makes_a_known_user() {
-        let alice = EmailAddress::parse("alice@example.com").unwrap();
+        let alice = Recipient { address: EmailAddress::parse("alice@example.com").unwrap(), locale: None, name: None };
         assert_eq!(read(&[("email", "alice@example.com"), ("email_verified", "true")]), User::Known(alice));
 
         let not_verified = User::Unknown(WhyUnknown::EmailNotVerified);
@@ -194,64 +155,6 @@ mod tests {
     }
 
     #[test]
-    fn t34_an_address_is_one_plain_mailbox_or_none() {
-        for usable in [
-            "alice@example.com",
-            "a.b+tag@sub.example.co.uk",
-            "o'neill@example.ie",
-            "x@xn--bcher-kva.example",
-            "A_B-c@EXAMPLE.COM",
-        ] {
-            let address = EmailAddress::parse(usable).expect(usable);
-            assert_eq!(address.as_str(), usable);
-            assert_eq!(address.domain(), usable.split('@').nth(1).unwrap());
-        }
-        let long = format!("{}@example.com", "a".repeat(65));
-        let longer = format!("a@{}.com", "a.".repeat(126));
-        for refused in [
-            "",
-            "@",
-            "a@",
-            "@example.com",
-            "alice",
-            "alice@localhost",
-            "alice@example.com ",
-            " alice@example.com",
-            "alice@example.com\n",
-            "alice@example.com\r\nBcc: eve@evil.example",
-            "a@b@example.com",
-            "\"e@evil.example\"@example.com",
-            "alice@example.com,eve@evil.example",
-            "alice@example.com;eve@evil.example",
-            "<alice@example.com>",
-            "Alice <alice@example.com>",
-            "alice(comment)@example.com",
-            "alice@(c)example.com",
-            "alice%evil.example@example.com",
-            "evil.example!alice@example.com",
-            "alice@[192.0.2.1]",
-            "alice@192.0.2.1",
-            "alice@example..com",
-            "alice@.example.com",
-            "alice@example.com.",
-            "alice@-example.com",
-            "alice@example-.com",
-            "alice＠example.com",
-            "alice@ex\u{430}mple.com",
-            "ali\u{0}ce@example.com",
-            "ali\u{202e}ce@example.com",
-            "jürgen@example.com",
-            "alice@bücher.example",
-            "alice @example.com",
-            "alice\\@example.com",
-            &long,
-            &longer,
-        ] {
-            assert_eq!(EmailAddress::parse(refused), None, "{refused:?}");
-        }
-    }
-
-    #[test]
     fn a_user_of_a_domain_that_is_not_admitted_is_unknown() {
         let given = attributes(&[("email", "alice@example.com"), ("email_verified", "true")]);
         let read = |list: &str| {
@@ -280,8 +183,22 @@ mod tests {
     }
 
     #[test]
-    fn r55_an_address_does_not_print_itself() {
-        let user = read(&[("email", "alice@example.com"), ("email_verified", "true")]);
-        assert_eq!(format!("{user:?}"), "Known(EmailAddress)");
+    fn a_known_user_has_the_language_of_the_locale_attribute_and_the_name_that_is_asked_for() {
+        let given = attributes(&[
+            ("email", "alice@example.com"),
+            ("email_verified", "true"),
+            ("locale", "pt_BR"),
+            ("given_name", "Alice"),
+            ("nickname", "<b>"),
+        ]);
+        let read = |named_by| match User::read(false, &given, &EmailDomains::default()).greeted(&given, named_by) {
+            User::Known(Recipient { locale, name, .. }) => (locale, name),
+            User::Unknown(why) => panic!("{why:?}"),
+        };
+        let locale = LanguageTag::parse("pt-BR");
+        assert_eq!(read(None), (locale.clone(), None));
+        assert_eq!(read(Some("given_name")), (locale.clone(), GreetingName::parse("Alice")));
+        assert_eq!(read(Some("nickname")), (locale.clone(), None));
+        assert_eq!(read(Some("family_name")), (locale, None));
     }
 }

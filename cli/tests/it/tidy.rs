@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use auth_challenge::settings::{
-    CreateSettings, DefineSettings, Lookup, MailSettings, PreAuthenticationSettings, SettingsError, VARIABLES,
-    VerifySettings,
+    CreateSettings, DefineSettings, Lookup, MailSettings, PreAuthenticationSettings, SesSettings, SettingsError,
+    VARIABLES, VerifySettings,
 };
 
 use crate::running::workspace;
@@ -23,12 +23,13 @@ fn settings(vars: &BTreeMap<String, String>) -> Result<String, SettingsError> {
         _ => vars.get(name).cloned(),
     };
     Ok(format!(
-        "{:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?}",
         PreAuthenticationSettings::from_vars(vars)?,
         DefineSettings::from_vars(vars)?,
         CreateSettings::from_vars(vars)?,
         VerifySettings::from_vars(vars)?,
         MailSettings::from_vars(vars)?,
+        SesSettings::from_vars(vars)?,
     ))
 }
 
@@ -36,7 +37,7 @@ fn settings(vars: &BTreeMap<String, String>) -> Result<String, SettingsError> {
 fn template_parameters() -> BTreeMap<String, BTreeMap<String, String>> {
     let template = read("template.yaml");
     let (_, parameters) = template.split_once("\nParameters:\n").unwrap();
-    let (parameters, _) = parameters.split_once("\nGlobals:\n").unwrap();
+    let (parameters, _) = parameters.split_once("\nConditions:\n").unwrap();
     let mut found = BTreeMap::<String, BTreeMap<String, String>>::new();
     let mut name = String::new();
     for line in parameters.lines().filter(|line| !line.is_empty()) {
@@ -65,9 +66,14 @@ fn template_variables() -> BTreeMap<String, String> {
 #[test]
 fn r65_the_template_sets_every_variable() {
     let mut set: BTreeSet<String> = template_variables().into_keys().collect();
-    // The only one that is no parameter.
-    assert!(read("template.yaml").contains("CODE_KEY: !Sub \"{{resolve:secretsmanager:${CodeKey}}}\""));
-    set.insert("CODE_KEY".to_owned());
+    // Those that are not one parameter each.
+    for (variable, value) in [
+        ("CODE_KEY", "!Sub \"{{resolve:secretsmanager:${CodeKey}}}\""),
+        ("SES_FROM_ADDRESS", "!Sub \"${SESFromName} <${SESFromAddress}>\""),
+    ] {
+        assert!(read("template.yaml").contains(&format!("{variable}: {value}\n")));
+        set.insert(variable.to_owned());
+    }
     assert_eq!(set, VARIABLES.map(str::to_owned).into());
 }
 
@@ -104,13 +110,11 @@ fn the_templates_bounds_are_ours() {
 }
 
 #[test]
-fn the_readme_lists_every_variable_with_its_default() {
-    let readme = read("README.md");
-    let (_, table) = readme.split_once("\n## Settings\n").unwrap();
-    let (table, _) = table.split_once("\n## ").unwrap();
+fn every_variable_is_listed_with_its_default() {
+    let settings_md = read("docs/settings.md");
     let mut listed = Vec::new();
     let mut defaults = BTreeMap::new();
-    for row in table.lines().filter(|line| line.starts_with("| `")) {
+    for row in settings_md.lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let name = cells[1].trim_matches('`').to_owned();
         if let Some(default) = cells[2].strip_prefix('`') {
@@ -131,7 +135,7 @@ fn the_readme_is_short() {
 #[test]
 fn the_code_map_names_every_source_file() {
     let map = read("ARCHITECTURE.md");
-    for package in ["shared", "local-pool", "cli", "functions/create-auth-challenge"] {
+    for package in ["shared", "mail", "local-pool", "cli", "functions/create-auth-challenge"] {
         let (_, section) = map.split_once(&format!("\n- `{package}/src/`")).unwrap_or_else(|| panic!("no {package}"));
         let section = section.split("\n- `").next().unwrap();
         for file in files(&workspace().join(package).join("src")) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use auth_challenge::challenge::ErrorCode;
 use auth_challenge::create_auth_challenge::{Challenge, Deliver, Message};
-use auth_challenge::settings::{AwsSettings, MailSettings};
+use auth_challenge::settings::{AwsSettings, SesSettings};
 use auth_challenge::trigger::TriggerError;
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::config::retry::RetryConfig;
@@ -18,12 +18,14 @@ use aws_sdk_sesv2::config::timeout::TimeoutConfig;
 use aws_sdk_sesv2::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::send_email::{SendEmailError, SendEmailOutput};
-use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message as SesMessage};
+use aws_sdk_sesv2::types::{
+    Body, Content, Destination, EmailContent, Message as SesMessage, MessageHeader, MessageTag,
+};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use rand::{CryptoRng, Rng, RngExt};
+use sign_in_mail::{Mail, Templates};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use crate::mail::{self, Mail};
 use crate::observed_sends::ObservedSends;
 
 /// For the connection, with TLS.
@@ -41,17 +43,19 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Sends mails through SES.
 pub(crate) struct Delivery {
     client: Client,
-    settings: MailSettings,
+    settings: SesSettings,
+    function_version: String,
+    templates: Templates,
     observed: Mutex<ObservedSends>,
 }
 
 impl Delivery {
-    pub(crate) fn new(settings: MailSettings, aws: AwsSettings) -> Delivery {
+    pub(crate) fn new(settings: SesSettings, templates: Templates, aws: AwsSettings) -> Delivery {
         let token = aws.session_token.map(|token| token.to_string());
         let key = aws.secret_access_key.to_string();
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(aws.region))
+            .region(Region::new(settings.region.clone().unwrap_or(aws.region)))
             .credentials_provider(Credentials::new(aws.access_key_id, key, token, None, "Lambda"))
             // ring rather than aws-lc, whose first use costs 25 ms of CPU for entropy that Lambda has already.
             .http_client(
@@ -64,7 +68,10 @@ impl Delivery {
             // We alone know when a second mail is harmless.
             .retry_config(RetryConfig::disabled());
         config.set_endpoint_url(aws.ses_endpoint_url);
-        Delivery { client: Client::from_conf(config.build()), settings, observed: Mutex::default() }
+        // Tags take no `$`, which `$LATEST` begins with.
+        let function_version = aws.function_version.unwrap_or_default().replace('$', "");
+        let client = Client::from_conf(config.build());
+        Delivery { client, settings, function_version, templates, observed: Mutex::default() }
     }
 
     /// Does what a challenge asks for before the reply goes out.
@@ -117,7 +124,13 @@ impl Delivery {
     }
 
     async fn send(&self, message: &Message, deadline: Instant, chance: &mut impl Rng) -> Sent {
-        let mail = mail::write(message, &self.settings.app_name);
+        let mail = match self.templates.render(message) {
+            Ok(mail) => mail,
+            Err(error) => {
+                tracing::error!(outcome = "template_failed", file = error.file, line = error.line);
+                return Sent::Failed { reason: "template_failed", outage: LONG_OUTAGE };
+            }
+        };
         match self.attempt(message, &mail, deadline).await {
             Attempt::Over(sent) => sent,
             Attempt::CertainlyNotTaken(_) => {
@@ -133,15 +146,28 @@ impl Delivery {
     async fn attempt(&self, message: &Message, mail: &Mail, deadline: Instant) -> Attempt {
         let content = |text: &str| Content::builder().charset("UTF-8").data(text).build().ok();
         let body = Body::builder().set_text(content(&mail.text)).set_html(content(&mail.html)).build();
-        let simple = SesMessage::builder().set_subject(content(&mail.subject)).body(body).build();
+        // Keeps out-of-office replies away (RFC 3834 §5).
+        let automatic = MessageHeader::builder().name("Auto-Submitted").value("auto-generated").build().ok();
+        let simple = SesMessage::builder()
+            .set_subject(content(&mail.subject))
+            .body(body)
+            .set_headers(automatic.map(|header| vec![header]))
+            .build();
+        let tag = |name: &str, value: &str| MessageTag::builder().name(name).value(value).build().ok();
+        let tags = [tag("function-version", &self.function_version), tag("locale", &mail.language)];
+        let SesSettings { from, reply_to, configuration_set, identity_arn, region: _ } = &self.settings;
         let request = self
             .client
             .send_email()
-            .from_email_address(self.settings.from_address.as_str())
-            .destination(Destination::builder().to_addresses(message.to.as_str()).build())
+            .from_email_address(from.to_string())
+            .set_from_email_address_identity_arn(identity_arn.clone())
+            .set_reply_to_addresses(reply_to.as_ref().map(|address| vec![address.as_str().to_owned()]))
+            .set_configuration_set_name(configuration_set.clone())
+            .set_email_tags(Some(tags.into_iter().flatten().filter(|tag| !tag.value().is_empty()).collect()))
+            .destination(Destination::builder().to_addresses(message.to.address.as_str()).build())
             .content(EmailContent::builder().simple(simple).build());
         match timeout_at(deadline.min(Instant::now() + ATTEMPT), request.send()).await {
-            Ok(result) => judge(result, self.settings.from_address.as_str()),
+            Ok(result) => judge(result, from.address.as_str()),
             // The connection has its own, shorter limit, so the request was on its way.
             Err(_) => Attempt::Over(Sent::Unknown),
         }

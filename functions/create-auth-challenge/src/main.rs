@@ -1,8 +1,7 @@
 //! Cognito's CreateAuthChallenge trigger: makes the challenge and mails the code. The rules are in
-//! [`auth_challenge::create_auth_challenge`]; how a mail goes out is in [`delivery`], what it says in [`mail`].
+//! [`auth_challenge::create_auth_challenge`]; how a mail goes out is in [`delivery`], what it says in [`sign_in_mail`].
 
 mod delivery;
-mod mail;
 mod observed_sends;
 
 use std::collections::HashMap;
@@ -12,7 +11,7 @@ use auth_challenge::challenge::PRIVATE_KEY;
 use auth_challenge::client_metadata::ClientMetadata;
 use auth_challenge::create_auth_challenge::decide;
 use auth_challenge::rounds::Rounds;
-use auth_challenge::settings::{AwsSettings, CreateSettings, MailSettings};
+use auth_challenge::settings::{AwsSettings, CreateSettings, MailSettings, SesSettings};
 use auth_challenge::trigger;
 use auth_challenge::user::{SignIn, User};
 use aws_lambda_events::cognito::{
@@ -20,6 +19,7 @@ use aws_lambda_events::cognito::{
 };
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
+use sign_in_mail::Templates;
 
 use crate::delivery::Delivery;
 
@@ -28,11 +28,13 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let env = |name: &str| std::env::var(name).ok();
     trigger::init(&env)?;
     let settings = CreateSettings::from_vars(&env)?;
-    let delivery = Delivery::new(MailSettings::from_vars(&env)?, AwsSettings::from_vars(&env)?);
+    let templates = Templates::new(MailSettings::from_vars(&env)?)?;
+    let delivery = Delivery::new(SesSettings::from_vars(&env)?, templates, AwsSettings::from_vars(&env)?);
     trigger::serve(async |event: CognitoEventUserPoolsCreateAuthChallenge| {
         let sign_in = SignIn::read(&event.cognito_event_user_pools_header)?;
         let request = &event.request;
-        let user = User::read(request.user_not_found, &request.user_attributes, &settings.domains);
+        let user = User::read(request.user_not_found, &request.user_attributes, &settings.domains)
+            .greeted(&request.user_attributes, settings.greeting_attribute.as_deref());
         let rounds = Rounds::read(&request.session, &settings.challenge.keys, &sign_in);
         let metadata = ClientMetadata::read(&request.client_metadata);
         // Asked of the system each time: a generator in memory would be copied with a snapshot of the function.

@@ -33,6 +33,46 @@ fn mails_are_kept_newest_first() {
 }
 
 #[test]
+fn what_belongs_to_a_mail_is_kept_with_it() {
+    let mut body = mail("alice@example.com");
+    body["FromEmailAddressIdentityArn"] = json!("arn:aws:ses:eu-west-1:111122223333:identity/example.com");
+    body["ReplyToAddresses"] = json!(["help@example.com"]);
+    body["ConfigurationSetName"] = json!("codes");
+    body["EmailTags"] = json!([{"Name": "locale", "Value": "pt-BR"}]);
+    body["Content"]["Simple"]["Headers"] = json!([{"Name": "Auto-Submitted", "Value": "auto-generated"}]);
+    let mut mailbox = Mailbox::default();
+    let kept = json!(mailbox.send_email(body.to_string().as_bytes(), Timestamp::UNIX_EPOCH).unwrap());
+    assert_eq!(kept["identity_arn"], "arn:aws:ses:eu-west-1:111122223333:identity/example.com");
+    assert_eq!(kept["reply_to"], json!(["help@example.com"]));
+    assert_eq!(kept["configuration_set"], "codes");
+    assert_eq!(kept["tags"], json!({"locale": "pt-BR"}));
+    assert_eq!(kept["headers"], json!({"Auto-Submitted": "auto-generated"}));
+}
+
+#[test]
+fn what_ses_does_not_take_is_refused() {
+    let ascii = "Addresses have to be printable ASCII characters.";
+    let header = "A header's name has to be 1 to 126 and its value up to 870 printable ASCII characters.";
+    let tag = "Tags have to be 1 to 256 letters, digits, hyphens and underscores.";
+    for (pointer, value, message) in [
+        ("/FromEmailAddress", json!("Söhne <a@example.com>"), ascii),
+        ("/ReplyToAddresses", json!(["a@example.com\r\nBcc: b@example.com"]), ascii),
+        ("/Content/Simple/Headers", json!([{"Name": "X:", "Value": ""}]), header),
+        ("/Content/Simple/Headers", json!([{"Name": "X", "Value": "a\r\nBcc: b@example.com"}]), header),
+        ("/EmailTags", json!([{"Name": "version", "Value": "$LATEST"}]), tag),
+        ("/EmailTags", json!([{"Name": "version", "Value": ""}]), tag),
+    ] {
+        let mut body = mail("alice@example.com");
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        body.pointer_mut(parent).unwrap()[key] = value;
+        let mut mailbox = Mailbox::default();
+        let error = mailbox.send_email(body.to_string().as_bytes(), Timestamp::UNIX_EPOCH).unwrap_err();
+        assert_eq!((error.kind, error.message), ("BadRequestException", message), "{pointer}");
+        assert_eq!(mailbox.mails().count(), 0);
+    }
+}
+
+#[test]
 fn what_is_no_mail_to_one_recipient_is_refused() {
     let mut mailbox = Mailbox::default();
     let mut refuse = |path: &str, value: Value, message: &str| {

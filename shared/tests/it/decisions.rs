@@ -8,6 +8,7 @@ use auth_challenge::client_metadata::{Action, ClientMetadata, SignInMethod};
 use auth_challenge::create_auth_challenge::{self, Challenge, Deliver};
 use auth_challenge::define_auth_challenge::{self, ChallengeName, NextStep};
 use auth_challenge::pre_authentication::{self, Admission};
+use auth_challenge::recipient::{LanguageTag, Recipient};
 use auth_challenge::rounds::{MAX_ROUNDS, Round, Rounds};
 use auth_challenge::settings::{CreateSettings, DefineSettings, PreAuthenticationSettings, VerifySettings};
 use auth_challenge::trigger::TriggerError;
@@ -202,7 +203,10 @@ mod define_decides {
     fn r05_the_end_of_a_code_is_the_end_of_the_sign_in() {
         let expired = FailAuthentication(Refusal::Expired);
         for metadata in [ANSWER, RESEND] {
-            assert_eq!(decide(OPEN, &[attempt(0, false)], metadata, later(599)), PresentChallenge(CustomChallenge));
+            assert_eq!(
+                decide(OPEN, &[attempt(0, false)], metadata.clone(), later(599)),
+                PresentChallenge(CustomChallenge)
+            );
             assert_eq!(decide(OPEN, &[attempt(0, false)], metadata, later(600)), expired);
         }
         assert_eq!(decide(OPEN, &[attempt(0, true)], ANSWER, later(599)), IssueTokens);
@@ -267,7 +271,7 @@ mod define_decides {
     fn t12_an_unknown_sign_in_method_is_refused_at_any_time() {
         let unsupported = ClientMetadata { sign_in_method: SignInMethod::Unsupported, ..ANSWER };
         for rounds in [&[][..], &[attempt(0, false)], &[attempt(0, true)]] {
-            let step = decide(OPEN, rounds, unsupported, later(60));
+            let step = decide(OPEN, rounds, unsupported.clone(), later(60));
             assert_eq!(step, FailAuthentication(Refusal::SignInMethodNotSupported));
         }
     }
@@ -389,10 +393,31 @@ mod create_decides {
     fn mail(challenge: &Challenge) -> Option<(&str, String, Duration)> {
         match &challenge.deliver {
             Deliver::Mail(message) => {
-                Some((message.to.as_str(), message.code.grouped().to_string(), message.valid_for))
+                Some((message.to.address.as_str(), message.code.grouped().to_string(), message.valid_for))
             }
             Deliver::Nothing | Deliver::Pretend(_) => None,
         }
+    }
+
+    #[test]
+    fn a_mail_takes_the_clients_language_with_it_and_the_users_and_when_it_was_asked_for() {
+        let User::Known(alice) = alice() else { panic!("nobody") };
+        let alice = User::Known(Recipient { locale: LanguageTag::parse("nl"), ..alice });
+        let locale = LanguageTag::parse("ja");
+        let parameters = custom(ChallengeState { kind: ChallengeKind::Parameters, mails: 0, ..state() }, false);
+        let locales =
+            |rounds: &[Round], metadata: ClientMetadata| match decide(&[], &alice, rounds, metadata, later(60)) {
+                Challenge { deliver: Deliver::Mail(message), .. } => {
+                    assert_eq!(message.asked_at, later(60));
+                    (message.locale, message.to.locale)
+                }
+                challenge => panic!("no mail: {challenge:?}"),
+            };
+        let given = ClientMetadata { locale: locale.clone(), ..ANSWER };
+        assert_eq!(locales(&[parameters], given), (locale.clone(), LanguageTag::parse("nl")));
+        assert_eq!(locales(&[parameters], ANSWER), (None, LanguageTag::parse("nl")));
+        let resend = ClientMetadata { locale: locale.clone(), ..RESEND };
+        assert_eq!(locales(&[custom(state(), false)], resend), (locale, LanguageTag::parse("nl")));
     }
 
     #[test]

@@ -230,11 +230,12 @@ fn g1_tokens_are_issued_when_they_are_due_and_at_no_other_time_and_failure_is_fi
     assert!(letters.len() >= 60, "{}", letters.len());
     let [open, password_first] = [define(&[]), define(&[("PASSWORD_FIRST", "true")])];
     let [known, unknown] = [alice(), nobody()];
+    let [answer, resend] = [ANSWER, RESEND];
     let search = |first: &[usize]| {
         let mut cases = Vec::new();
         for settings in [&open, &password_first] {
             for user in [&known, &unknown] {
-                cases.extend([&ANSWER, &RESEND].map(|metadata| Case { settings, user, metadata }));
+                cases.extend([&answer, &resend].map(|metadata| Case { settings, user, metadata }));
             }
         }
         let dead = vec![false; cases.len()];

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 
 use auth_challenge::challenge::{ChallengeKind, ChallengeState, Nonce, UnixSeconds};
-use auth_challenge::client_metadata::{Action, ClientMetadata};
+use auth_challenge::client_metadata::{Action, ClientMetadata, SignInMethod};
 use auth_challenge::code::{CodeKey, CodeKeys};
+use auth_challenge::email_address::EmailAddress;
+use auth_challenge::recipient::Recipient;
 use auth_challenge::settings::{CreateSettings, DefineSettings, Lookup, SettingsError, VerifySettings};
-use auth_challenge::user::{EmailAddress, SignIn, User, WhyUnknown};
+use auth_challenge::user::{SignIn, User, WhyUnknown};
 use rand::{TryCryptoRng, TryRng};
 use serde_json::Value;
 
@@ -19,7 +21,7 @@ pub(crate) const ANSWER: ClientMetadata = metadata(Action::Answer);
 pub(crate) const RESEND: ClientMetadata = metadata(Action::Resend);
 
 const fn metadata(action: Action) -> ClientMetadata {
-    ClientMetadata { action, sign_in_method: auth_challenge::client_metadata::SignInMethod::EmailOtp }
+    ClientMetadata { action, sign_in_method: SignInMethod::EmailOtp, locale: None }
 }
 
 pub(crate) fn sign_in() -> SignIn {
@@ -31,7 +33,8 @@ pub(crate) fn sign_in() -> SignIn {
 }
 
 pub(crate) fn alice() -> User {
-    User::Known(EmailAddress::parse("alice@example.com").unwrap())
+    let address = EmailAddress::parse("alice@example.com").unwrap();
+    User::Known(Recipient { address, locale: None, name: None })
 }
 
 pub(crate) fn nobody() -> User {

@@ -10,6 +10,7 @@
 )]
 
 mod codes;
+mod contract;
 mod decisions;
 mod every_history;
 mod example;

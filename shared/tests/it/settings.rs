@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use auth_challenge::code::Alphabet;
 use auth_challenge::settings::{
     AdmissionSettings, AwsSettings, ChallengeSettings, CreateSettings, DefineSettings, EXAMPLE_CODE_KEY, EmailDomains,
-    Lookup, MailSettings, PreAuthenticationSettings, SettingsError, VARIABLES, VerifySettings,
+    Lookup, MailSettings, PreAuthenticationSettings, SesSettings, SettingsError, VARIABLES, VerifySettings,
 };
 use proptest::prelude::*;
 
@@ -23,7 +23,8 @@ fn read(given: &[(&str, &str)]) -> Result<(), SettingsError> {
     one(DefineSettings::from_vars, given)?;
     one(CreateSettings::from_vars, given)?;
     one(VerifySettings::from_vars, given)?;
-    one(MailSettings::from_vars, given)
+    one(MailSettings::from_vars, given)?;
+    one(SesSettings::from_vars, given)
 }
 
 fn check(given: &[(&str, &str)], expected: &str) {
@@ -42,7 +43,10 @@ fn the_defaults() {
     let admission = settings(AdmissionSettings::from_vars, &[]).unwrap();
     assert!(!admission.maintenance && admission.allowed_client_ids.is_empty());
     assert!(settings(EmailDomains::from_vars, &[]).unwrap().admit("example.com"));
-    assert_eq!(settings(MailSettings::from_vars, &[]).unwrap().app_name, "your account");
+    let mail = settings(MailSettings::from_vars, &[]).unwrap();
+    assert_eq!((&*mail.app_name, mail.default_locale.as_str()), ("example.com", "en"));
+    assert!(mail.app_domain.is_none() && mail.template_dir.is_none() && !mail.code_in_subject);
+    assert_eq!(create.greeting_attribute, None);
 }
 
 #[test]
@@ -73,6 +77,7 @@ fn f59_words_are_taken_literally() {
         ("PARAMETER_ROUND", &["true", "false"], "false or true"),
         ("PASSWORD_FIRST", &["true", "false"], "false or true"),
         ("MAINTENANCE", &["true", "false"], "false or true"),
+        ("CODE_IN_SUBJECT", &["true", "false"], "false or true"),
     ] {
         for word in good {
             assert_eq!(read(&[(variable, word)]), Ok(()));
@@ -139,15 +144,58 @@ fn f52_a_key_is_a_long_secret_of_your_own() {
 
 #[test]
 fn f59_the_mail_needs_a_sender() {
-    let expected = "SES_FROM_ADDRESS must be an e-mail address that SES may send from";
-    for bad in ["", "sign-in", "Sign-in <sign-in@example.com>", "a@example.com,b@example.com"] {
-        check(&[("SES_FROM_ADDRESS", bad)], expected);
+    let expected = "an e-mail address that SES may send from, or a name and one: Acme <sign-in@example.com>";
+    for bad in ["", "sign-in", "<sign-in>", "a@example.com,b@example.com", "A\r\nBcc: eve@evil.example <a@example.com>"]
+    {
+        check(&[("SES_FROM_ADDRESS", bad)], &format!("SES_FROM_ADDRESS must be {expected}"));
     }
+    assert_eq!(read(&[("SES_FROM_ADDRESS", "ログイン <sign-in@example.com>")]), Ok(()));
+}
+
+#[test]
+fn what_people_sign_in_to_is_named_or_called_like_the_sender() {
     let long = "x".repeat(65);
-    for bad in ["", "Acme\nBcc: eve@evil.example", &long] {
+    for bad in ["Acme\nBcc: eve@evil.example", &long] {
         check(&[("APP_NAME", bad)], "APP_NAME must be 1 to 64 characters without line breaks");
     }
-    assert_eq!(read(&[("APP_NAME", "Ächme & Söhne 株式会社")]), Ok(()));
+    let name = |given: &[(&str, &str)]| settings(MailSettings::from_vars, given).unwrap().app_name;
+    let sender = ("SES_FROM_ADDRESS", "Acme <sign-in@mail.example.com>");
+    assert_eq!(name(&[sender, ("APP_NAME", "Ächme & Söhne 株式会社")]), "Ächme & Söhne 株式会社");
+    assert_eq!(name(&[sender, ("APP_NAME", "")]), "Acme");
+    assert_eq!(name(&[("SES_FROM_ADDRESS", "sign-in@mail.example.com")]), "mail.example.com");
+}
+
+#[test]
+fn f59_what_may_be_left_out_is_checked_when_it_is_there() {
+    for (variable, good, bad, expected) in [
+        ("SES_REPLY_TO_ADDRESS", "help@example.com", "Help <help@example.com>", "an e-mail address"),
+        (
+            "SES_CONFIGURATION_SET",
+            "sign-in_codes",
+            "sign in",
+            "the name of a configuration set: 1 to 64 letters, digits, hyphens and underscores",
+        ),
+        (
+            "SES_IDENTITY_ARN",
+            "arn:aws:ses:eu-west-1:111122223333:identity/example.com",
+            "arn:aws:sns:eu-west-1:111122223333:identity/example.com",
+            "the ARN of an SES identity: arn:aws:ses:<region>:<account>:identity/<domain or address>",
+        ),
+        ("SES_REGION", "us-gov-west-1", "Ireland", "a region such as eu-west-1"),
+        ("APP_DOMAIN", "example.com", "https://example.com", "a domain such as example.com"),
+        ("DEFAULT_LOCALE", "pt_BR", "português", "a language tag such as en or pt-BR"),
+        ("GREETING_ATTRIBUTE", "custom:first-name", "given name", "the name of a user attribute"),
+    ] {
+        for good in [good, ""] {
+            assert_eq!(read(&[(variable, good)]), Ok(()), "{variable}");
+        }
+        let long = format!("{good}{}", "x".repeat(300));
+        let long = if variable == "SES_IDENTITY_ARN" { " " } else { &long };
+        for bad in [bad, long, "a\nb", "{{resolve:ssm:name}}"] {
+            check(&[(variable, bad)], &format!("{variable} must be {expected}"));
+        }
+    }
+    assert_eq!(read(&[("TEMPLATE_DIR", "mail-templates")]), Ok(()));
 }
 
 #[test]
@@ -178,6 +226,8 @@ fn f59_lambdas_own_variables_have_to_be_there() {
     let token = |given: &[(&str, &str)]| read(given).ok().unwrap().session_token.map(|token| token.to_string());
     assert_eq!(token(&[("AWS_SESSION_TOKEN", "")]), None);
     assert_eq!(token(&[("AWS_SESSION_TOKEN", "t")]), Some("t".to_owned()));
+    let version = |given: &[(&str, &str)]| read(given).ok().unwrap().function_version;
+    assert_eq!(version(&[("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")]), Some("$LATEST".to_owned()));
 }
 
 #[test]

@@ -1,0 +1,120 @@
+//! Which of the languages that there are is the best for a person.
+
+use auth_challenge::recipient::LanguageTag;
+use icu_locale::subtags::language;
+use icu_locale::{LanguageIdentifier, Locale, LocaleDirectionality, LocaleExpander};
+
+/// A language that there are templates in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Language {
+    /// Its tag, as its folder is called.
+    pub(crate) tag: String,
+    /// The tag, read.
+    pub(crate) id: LanguageIdentifier,
+    /// Whether it is written from right to left.
+    pub(crate) right_to_left: bool,
+    /// The tag with the script and region that are likely: `pt-Latn-BR` for `pt`.
+    likely: LanguageIdentifier,
+}
+
+impl Language {
+    /// `None` if `tag` is no language tag.
+    pub(crate) fn read(tag: &str) -> Option<Language> {
+        let id = LanguageTag::parse(tag).and_then(|tag| identify(&tag))?;
+        let likely = likely(&id);
+        let right_to_left = LocaleDirectionality::new_common().is_right_to_left(&likely);
+        Some(Language { tag: tag.to_owned(), id, right_to_left, likely })
+    }
+}
+
+/// The language for a person who wants `wished`: of those with the same language and script the one of the person's region, or
+/// else of the region where most speak it, or else the first. So `pt-PT` gets `pt-BR` and `iw` gets `he`; but `zh-TW`, which is
+/// written in another script, does not get `zh-Hans`.
+pub(crate) fn choose<'a>(available: &'a [Language], wished: &LanguageTag) -> Option<&'a Language> {
+    let wished = likely(&identify(wished)?);
+    let same_writing =
+        |language: &&Language| language.likely.language == wished.language && language.likely.script == wished.script;
+    let home = likely(&LanguageIdentifier { region: None, ..wished.clone() }).region;
+    let of = |region| available.iter().filter(same_writing).find(|language| language.likely.region == region);
+    of(wished.region).or_else(|| of(home)).or_else(|| available.iter().find(same_writing))
+}
+
+/// Reads a tag as BCP 47 has it; extensions do not matter here.
+fn identify(tag: &LanguageTag) -> Option<LanguageIdentifier> {
+    let mut id = Locale::try_from_str(tag.as_str()).ok()?.id;
+    // What Java called Hebrew until version 17. CLDR's table of all old tags would be larger than the templates.
+    if id.language == language!("iw") {
+        id.language = language!("he");
+    }
+    (!id.language.is_unknown()).then_some(id)
+}
+
+/// Adds what is likely of a language of which only a part was said (CLDR's likely subtags).
+fn likely(id: &LanguageIdentifier) -> LanguageIdentifier {
+    let mut id = id.clone();
+    LocaleExpander::new_common().maximize(&mut id);
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: [&str; 14] =
+        ["ar", "de", "en", "es", "fr", "he", "it", "ja", "ko", "nl", "pl", "pt-BR", "tr", "zh-Hans"];
+
+    fn chosen(available: &[&str], wished: &str) -> Option<String> {
+        let available: Vec<Language> = available.iter().map(|tag| Language::read(tag).unwrap()).collect();
+        choose(&available, &LanguageTag::parse(wished)?).map(|language| language.tag.clone())
+    }
+
+    #[test]
+    fn people_get_their_language_in_their_script() {
+        for (wished, expected) in [
+            ("en", "en"),
+            ("en-GB", "en"),
+            ("EN_us", "en"),
+            ("pt", "pt-BR"),
+            ("pt-PT", "pt-BR"),
+            ("pt_PT", "pt-BR"),
+            ("pt-Latn-AO-x-private", "pt-BR"),
+            ("es-419", "es"),
+            ("fr-CA-u-ca-gregory", "fr"),
+            ("de-CH-1996", "de"),
+            ("zh", "zh-Hans"),
+            ("zh-CN", "zh-Hans"),
+            ("zh-SG", "zh-Hans"),
+            ("zh-Hans-HK", "zh-Hans"),
+            ("iw-IL", "he"),
+            ("ar-EG", "ar"),
+            ("nl-BE", "nl"),
+            ("ja-JP", "ja"),
+        ] {
+            assert_eq!(chosen(&OURS, wished).as_deref(), Some(expected), "{wished}");
+        }
+        for wished in ["zh-TW", "zh-Hant", "zh-HK", "ru", "nb", "und", "und-US", "xx", "ku-Arab", "tr-Arab", "mul"] {
+            assert_eq!(chosen(&OURS, wished), None, "{wished}");
+        }
+    }
+
+    #[test]
+    fn a_region_is_preferred_to_the_languages_home_and_that_to_any() {
+        let portuguese = ["pt-AO", "pt-BR", "pt-PT"];
+        for (wished, expected) in [("pt-PT", "pt-PT"), ("pt", "pt-BR"), ("pt-MZ", "pt-BR"), ("pt-AO", "pt-AO")] {
+            assert_eq!(chosen(&portuguese, wished).as_deref(), Some(expected), "{wished}");
+        }
+        assert_eq!(chosen(&["pt-AO", "pt-PT"], "pt").as_deref(), Some("pt-AO"));
+        assert_eq!(chosen(&["zh-Hans", "zh-Hant"], "zh-HK").as_deref(), Some("zh-Hant"));
+        assert_eq!(chosen(&["en", "en-GB"], "en-GB").as_deref(), Some("en-GB"));
+        assert_eq!(chosen(&["en", "en-GB"], "en-AU").as_deref(), Some("en"));
+    }
+
+    #[test]
+    fn arabic_and_hebrew_are_written_from_right_to_left() {
+        let right_to_left: Vec<&str> =
+            OURS.into_iter().filter(|tag| Language::read(tag).unwrap().right_to_left).collect();
+        assert_eq!(right_to_left, ["ar", "he"]);
+        assert!(Language::read("fa").unwrap().right_to_left);
+        assert!(Language::read("az-Arab").unwrap().right_to_left);
+    }
+}
