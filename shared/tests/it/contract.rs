@@ -26,8 +26,7 @@ fn parameters(
 
 #[test]
 fn r30_the_readmes_examples_are_what_the_client_is_told_whoever_signs_in() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
-    let (_, block) = readme.split_once("```jsonc\n").unwrap();
+    let (_, block) = include_str!("../../../README.md").split_once("```jsonc\n").unwrap();
     let (block, _) = block.split_once("```").unwrap();
 
     let minute = later(60);
