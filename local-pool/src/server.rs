@@ -44,6 +44,13 @@ const CLIENT_ID: &str = "1localpoolclient2345678901";
 /// Largest call of the user pool API, in bytes. AWS does not tell its own limit.
 const MAX_CALL: usize = 1024 * 1024;
 
+/// What the sign-in page may do: nothing with other servers. The mails that it shows are bound by this too, and have their
+/// styles inline.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; \
+     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const CSS: (&str, &str) = ("content-type", "text/css; charset=utf-8");
+const JAVASCRIPT: (&str, &str) = ("content-type", "text/javascript; charset=utf-8");
+
 /// What a trigger's reply has to be.
 const REPLY_RULE: &str = "a reply is the whole event, with the known members of response filled, each of its type";
 
@@ -416,7 +423,10 @@ fn router(app: Arc<App>) -> Router {
     );
     let pool_id = &app.addresses.user_pool_id;
     let public = Router::new()
-        .route("/", post(user_pool_api).get(async || Html(include_str!("page.html"))))
+        .route("/", post(user_pool_api).get(page))
+        .route("/page.css", get(async || ([CSS], include_str!("page/page.css"))))
+        .route("/page.js", get(async || ([JAVASCRIPT], include_str!("page/page.js"))))
+        .route("/words.js", get(async || ([JAVASCRIPT], include_str!("page/words.js"))))
         .layer(DefaultBodyLimit::max(MAX_CALL))
         .route(&format!("/{pool_id}/.well-known/jwks.json"), get(jwks))
         .route(&format!("/{pool_id}/.well-known/openid-configuration"), get(openid_configuration))
@@ -461,6 +471,10 @@ fn is_of_other_origin(headers: &HeaderMap) -> bool {
 /// Whether a request has a signature (AWS Signature Version 4). Nobody knows whether it is right.
 fn is_signed(headers: &HeaderMap) -> bool {
     headers.get("authorization").is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256 "))
+}
+
+async fn page() -> impl IntoResponse {
+    ([("content-security-policy", PAGE_POLICY)], Html(include_str!("page/index.html")))
 }
 
 async fn user_pool_api(

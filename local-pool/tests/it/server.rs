@@ -114,6 +114,23 @@ async fn a_page_of_another_origin_can_sign_in_and_administer_nothing() {
     assert_eq!(post("InitiateAuth", "", "https://evil.example").await, invalid);
 }
 
+#[tokio::test]
+async fn the_page_and_what_it_is_made_of_are_served_and_may_load_nothing_else() {
+    let pool = try_start(|_| ()).await.unwrap();
+    let get = async |path: &str| pool.http.get(format!("{}{path}", pool.addresses.endpoint)).send().await.unwrap();
+    let page = get("/").await;
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.starts_with("default-src 'none'; script-src 'self'; "), "{policy}");
+    let page = page.text().await.unwrap();
+    for (path, content_type) in [("page.css", "text/css; charset=utf-8"), ("page.js", "text/javascript; charset=utf-8")]
+    {
+        assert!(page.contains(&format!("\"{path}\"")), "{path}");
+        assert_eq!(get(&format!("/{path}")).await.headers()["content-type"], content_type);
+    }
+    assert!(get("/page.js").await.text().await.unwrap().contains("from './words.js'"));
+    assert_eq!(get("/words.js").await.headers()["content-type"], "text/javascript; charset=utf-8");
+}
+
 /// Attaches the function of lambda.rs, as a command.
 fn pre_sign_up(options: &mut Options, behaviour: &str) {
     let program = std::env::current_exe().unwrap();
