@@ -40,7 +40,7 @@ async function newestCode(page) {
   mails += 1;
   await page.waitForFunction(count => document.querySelectorAll('#mails article').length === count, mails);
   const lines = (await page.textContent('#mails article pre')).split('\n');
-  return lines.find(line => /^[\p{Cf}\d ]+$/u.test(line)).trim();
+  return lines.find(line => /^[\p{Cf}\d\s]*\d[\p{Cf}\d\s]*$/u.test(line)).trim();
 }
 
 // The metadata of the calls that a page makes from now on.
