@@ -11,7 +11,7 @@ use crate::running::{Running, code_in, start};
 fn spellings(secret: &str) -> Vec<String> {
     let plain = secret.replace(' ', "");
     let mut spellings = vec![secret.to_owned(), plain.clone(), plain.replace('@', "%40"), plain.to_lowercase()];
-    for separator in [" ", "-", ".", ", ", ",", "\\u00a0"] {
+    for separator in [" ", "-", ".", ", ", ",", "\u{a0}", "\\u00a0", "\\u{a0}"] {
         spellings.push(plain.chars().map(String::from).collect::<Vec<_>>().join(separator));
         let groups: Vec<&str> = secret.split(' ').collect();
         spellings.push(groups.join(separator));

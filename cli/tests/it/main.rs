@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test stops at a surprise")]
 
 mod events;
+mod hostile;
 mod leaks;
 mod panics;
 mod program;

@@ -101,9 +101,9 @@ pub(crate) async fn start_with(settings: &[(&str, &str)], change: impl FnOnce(&m
     Running { addresses, http: reqwest::Client::builder().no_proxy().build().unwrap(), lines, exchanges, server }
 }
 
-/// The code in a mail, as it is written there.
+/// The code in a mail, as people read it: with plain spaces, and without the marks that keep directions apart.
 pub(crate) fn code_in(mail: &Mail) -> String {
-    mail.text.lines().nth(2).unwrap().to_owned()
+    mail.text.lines().nth(2).unwrap().replace('\u{a0}', " ").replace(['\u{2068}', '\u{2069}'], "")
 }
 
 impl Running {
@@ -152,7 +152,7 @@ impl Running {
         self.http.get(self.addresses.mailbox()).send().await.unwrap().json().await.unwrap()
     }
 
-    /// The code of the newest mail to `address`, as it is written there.
+    /// The code of the newest mail to `address`.
     pub(crate) async fn code(&self, address: &str) -> String {
         let mails = self.mails().await;
         code_in(mails.iter().find(|mail| mail.to == address).unwrap())
