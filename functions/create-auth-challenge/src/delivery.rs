@@ -15,7 +15,7 @@ use auth_challenge::trigger::TriggerError;
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::config::retry::RetryConfig;
 use aws_sdk_sesv2::config::timeout::TimeoutConfig;
-use aws_sdk_sesv2::config::{BehaviorVersion, Config, Credentials, Region};
+use aws_sdk_sesv2::config::{BehaviorVersion, Config, Credentials, Region, SharedHttpClient};
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::send_email::{SendEmailError, SendEmailOutput};
 use aws_sdk_sesv2::types::{
@@ -51,19 +51,22 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     pub(crate) fn new(settings: SesSettings, templates: Templates, aws: AwsSettings) -> Delivery {
+        // ring rather than aws-lc, whose first use costs 25 ms of CPU for entropy that Lambda has already.
+        let http = aws_smithy_http_client::Builder::new()
+            .pool_idle_timeout(KEEP_ALIVE)
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .build_https();
+        Delivery::over(http, settings, templates, aws)
+    }
+
+    fn over(http: SharedHttpClient, settings: SesSettings, templates: Templates, aws: AwsSettings) -> Delivery {
         let token = aws.session_token.map(|token| token.to_string());
         let key = aws.secret_access_key.to_string();
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(settings.region.clone().unwrap_or(aws.region)))
             .credentials_provider(Credentials::new(aws.access_key_id, key, token, None, "Lambda"))
-            // ring rather than aws-lc, whose first use costs 25 ms of CPU for entropy that Lambda has already.
-            .http_client(
-                aws_smithy_http_client::Builder::new()
-                    .pool_idle_timeout(KEEP_ALIVE)
-                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
-                    .build_https(),
-            )
+            .http_client(http)
             .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
             // We alone know when a second mail is harmless.
             .retry_config(RetryConfig::disabled());

@@ -21,6 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
+mod known_or_not;
+
 /// What the service does with one connection.
 #[derive(Clone)]
 enum Deed {
@@ -127,8 +129,9 @@ async fn read_request(stream: &mut TcpStream) -> Option<(String, Value)> {
     }
 }
 
-fn delivery(url: &str) -> Delivery {
-    let vars = |name: &str| {
+/// The environment of a function whose SES is at `url`.
+fn environment(url: &str) -> impl Fn(&str) -> Option<String> {
+    move |name| {
         Some(match name {
             "SES_FROM_ADDRESS" => "sign-in@example.com".to_owned(),
             "APP_NAME" => "Acme & Söhne".to_owned(),
@@ -138,7 +141,11 @@ fn delivery(url: &str) -> Delivery {
             "AWS_ENDPOINT_URL_SESV2" => url.to_owned(),
             _ => return None,
         })
-    };
+    }
+}
+
+fn delivery(url: &str) -> Delivery {
+    let vars = environment(url);
     let templates = Templates::new(MailSettings::from_vars(&vars).unwrap()).unwrap();
     Delivery::new(SesSettings::from_vars(&vars).unwrap(), templates, AwsSettings::from_vars(&vars).unwrap())
 }
