@@ -80,6 +80,7 @@ fn expected() -> Vec<(&'static str, Expected)> {
         ("create-auth-challenge/unverified-address", Challenge(first.clone(), 0)),
         ("create-auth-challenge/hostile-address", Challenge(first.clone(), 0)),
         ("create-auth-challenge/federated-user", Challenge(first.clone(), 0)),
+        ("create-auth-challenge/user-with-locale", Challenge(first.clone(), 1)),
         ("create-auth-challenge/legacy-client", Challenge(first, 1)),
         ("create-auth-challenge/challenge-of-another-user", Error("Something went wrong, please try again")),
         ("create-auth-challenge/hostile-metadata", Challenge(again("CODE_MISMATCH", "2"), 0)),

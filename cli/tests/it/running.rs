@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
-/// Alice; somebody whose address is not verified; fifty more.
+/// Alice; people who are no ordinary users; fifty more.
 fn users() -> Users {
     let mut file = "
         [[user]]
@@ -32,6 +32,9 @@ fn users() -> Users {
         [[user]]
         email = \"federated@example.com\"
         status = \"EXTERNAL_PROVIDER\"
+        [[user]]
+        email = \"portuguese@example.com\"
+        attributes = { locale = \"pt_PT\", given_name = \"Inês\" }
     "
     .to_owned();
     for n in 0..50 {

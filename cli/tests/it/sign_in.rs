@@ -90,6 +90,47 @@ async fn a_parameter_round_comes_before_the_mail() {
 }
 
 #[tokio::test]
+async fn the_client_or_the_user_chooses_the_language_of_the_mail() {
+    let settings = [
+        ("PARAMETER_ROUND", "true"),
+        ("DEFAULT_LOCALE", "ko"),
+        ("GREETING_ATTRIBUTE", "given_name"),
+        ("SES_REPLY_TO_ADDRESS", "help@example.com"),
+        ("SES_CONFIGURATION_SET", "codes"),
+        ("SES_FROM_ADDRESS", "サインイン <sign-in@example.com>"),
+        ("APP_NAME", "Acme"),
+    ];
+    let pool = start(&settings).await;
+    for (username, metadata, language, subject) in [
+        (ALICE, json!({"locale": "ja-JP"}), "ja", "Acme へのサインイン用コード"),
+        (ALICE, json!({"Amplify.Passwordless.locale": "ar"}), "ar", "رمز تسجيل الدخول إلى \u{2068}Acme\u{2069}"),
+        (ALICE, json!({"locale": "xx"}), "ko", "Acme 로그인 코드"),
+        (ALICE, json!(null), "ko", "Acme 로그인 코드"),
+        ("portuguese@example.com", json!(null), "pt-BR", "Seu código para entrar em Acme"),
+        ("portuguese@example.com", json!({"locale": "de_AT"}), "de", "Ihr Code zur Anmeldung bei Acme"),
+    ] {
+        let asked = pool.initiate(username).await.unwrap();
+        let challenge = pool.respond(&asked, username, "-", metadata).await.unwrap();
+        let mail = pool.mails().await.remove(0);
+        assert_eq!((&*mail.tags["locale"], &*mail.subject), (language, subject));
+        assert!(mail.html.contains(&format!("lang=\"{language}\"")));
+        assert_eq!(mail.text.contains("Inês"), username != ALICE);
+        assert_eq!(
+            (mail.reply_to, mail.configuration_set),
+            (vec!["help@example.com".to_owned()], Some("codes".to_owned()))
+        );
+        assert_eq!(mail.from, "=?UTF-8?B?44K144Kk44Oz44Kk44Oz?= <sign-in@example.com>");
+        assert_eq!(mail.headers["Auto-Submitted"], "auto-generated");
+        let is_code = |line: &&str| line.chars().filter(char::is_ascii_digit).count() == 8 && !line.contains("UTC");
+        let code = mail.text.lines().find(is_code).unwrap();
+        // As it was copied, with whatever stands around it.
+        assert!(
+            pool.respond(&challenge, username, code, json!(null)).await.unwrap()["AuthenticationResult"].is_object()
+        );
+    }
+}
+
+#[tokio::test]
 async fn codes_do_not_serve_for_another_user_or_sign_in() {
     let pool = start(&[]).await;
     let one = pool.initiate(ALICE).await.unwrap();
