@@ -115,6 +115,47 @@ fn f62_what_cannot_work_gets_one_clear_line() {
     assert!(missing.starts_with("error: cannot read /nowhere/event.json: "), "{missing}");
 }
 
+#[test]
+fn mail_shows_a_language_or_writes_all_of_them() {
+    let mail = |arguments: &[&str]| {
+        let output = custom_auth().arg("mail").args(arguments).env("APP_NAME", "Acme").output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    assert!(mail(&[]).starts_with("Language: en\nSubject: Your code to sign in to Acme\n\nSomebody, "));
+    assert!(mail(&["--locale", "pt-PT"]).starts_with("Language: pt-BR\nSubject: Seu código para entrar em Acme\n"));
+    assert!(mail(&["--locale", "he", "--format", "html"]).contains("<html lang=\"he\" dir=\"rtl\">"));
+    assert!(mail(&["--format", "eml"]).contains("\nAuto-Submitted: auto-generated\r\n"));
+
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("mails");
+    let _ = std::fs::remove_dir_all(&folder);
+    assert!(mail(&["--all", folder.to_str().unwrap()]).starts_with("14 languages are side by side in "));
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 14 * 3 + 1);
+    let file = folder.join("one.eml");
+    assert_eq!(mail(&["--locale", "ja", "--format", "eml", "--output", file.to_str().unwrap()]), "");
+    assert!(std::fs::read_to_string(&file).unwrap().starts_with("From: \"Example\" <sign-in@example.com>\r\n"));
+
+    let complaint = |arguments: &[&str]| fails(custom_auth().arg("mail").args(arguments));
+    assert!(complaint(&["--output", "/nowhere/mail.txt"]).starts_with("error: cannot write /nowhere/mail.txt: "));
+    assert!(fails(custom_auth().arg("mail").env("DEFAULT_LOCALE", "ru")).contains("its language is the default"));
+}
+
+#[test]
+fn f62_a_template_that_cannot_be_used_stops_the_function_with_file_and_line() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("templates");
+    std::fs::create_dir_all(folder.join("en")).unwrap();
+    for (part, source) in [
+        ("subject.txt", "{{ code or app_name }}"),
+        ("body.txt", "Dear {{ app_name }}!\n{{ cod }}\n"),
+        ("body.html", "<p>{{ code }}</p>"),
+    ] {
+        std::fs::write(folder.join("en").join(part), source).unwrap();
+    }
+    let wrong = fails(custom_auth().args(["local", "--port", "0"]).env("TEMPLATE_DIR", &folder));
+    assert!(wrong.starts_with("error: create-auth-challenge stopped at its start (exit status 1): "), "{wrong}");
+    assert!(wrong.ends_with("TEMPLATE_DIR: en/body.txt, line 2: undefined value"), "{wrong}");
+}
+
 #[tokio::test]
 async fn a_function_started_by_hand_says_what_it_is() {
     for program in crate::running::programs().await.into_values() {
