@@ -95,6 +95,8 @@ impl Example<'_> {
     fn eml(&self) -> Result<String, Box<dyn Error>> {
         let address = self.message.to.address.as_str();
         let from = &self.ses.from;
+        // Also where it is encoded, text has lines that end so (RFC 2045 §6.8).
+        let canonical = |text: &str| text.replace('\n', "\r\n");
         let mut eml = MessageBuilder::new()
             .from(Address::new_address(from.name.as_deref(), from.address.as_str()))
             .to(address)
@@ -102,8 +104,8 @@ impl Example<'_> {
             .date(i64::try_from(self.message.asked_at.0)?)
             .message_id(format!("{}@example.com", self.mail.language))
             .header("Auto-Submitted", Raw::new("auto-generated"))
-            .text_body(self.mail.text.as_str())
-            .html_body(self.mail.html.as_str());
+            .text_body(canonical(&self.mail.text))
+            .html_body(canonical(&self.mail.html));
         if let Some(reply_to) = &self.ses.reply_to {
             eml = eml.reply_to(reply_to.as_str());
         }
@@ -122,8 +124,8 @@ fn write_all(folder: &Path, examples: &[Example<'_>]) -> Result<(), Box<dyn Erro
         sections.push_str(&format!(
             "<section lang=\"{language}\">\n\
              <h2>{language} <bdi>{subject}</bdi></h2>\n\
-             <iframe title=\"{language}, light\" src=\"{language}.html\" style=\"color-scheme: light\"></iframe>\n\
-             <iframe title=\"{language}, dark\" src=\"{language}.html\" style=\"color-scheme: dark\"></iframe>\n\
+             <iframe class=\"light\" title=\"{language}, light\" src=\"{language}.html\"></iframe>\n\
+             <iframe class=\"dark\" title=\"{language}, dark\" src=\"{language}.html\"></iframe>\n\
              <pre dir=\"auto\">{text}</pre>\n\
              </section>\n",
             subject = escape(subject),
@@ -155,6 +157,8 @@ const INDEX: &str = "<!DOCTYPE html>
   section { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); margin-bottom: 2rem; }
   h2 { font-size: 1.1rem; grid-column: 1 / -1; margin: 0; }
   iframe { border: 1px solid #c8ccd2; height: 30rem; width: 100%; }
+  .light { color-scheme: light; }
+  .dark { color-scheme: dark; }
   pre { border: 1px solid #c8ccd2; margin: 0; padding: 1rem; white-space: pre-wrap; }
 </style>
 </head>

@@ -76,7 +76,7 @@ fn a_template_that_does_not_parse_is_named_with_its_line() {
         "layout.html",
         "{{ code }}",
         "{% if code %}",
-        "TEMPLATE_DIR: layout.html, line 37: syntax error: unexpected end of input, expected end of block",
+        "TEMPLATE_DIR: layout.html, line 38: syntax error: unexpected end of input, expected end of block",
     );
 }
 
