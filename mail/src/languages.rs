@@ -7,9 +7,9 @@ use icu_locale::{LanguageIdentifier, Locale, LocaleDirectionality, LocaleExpande
 /// A language that there are templates in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Language {
-    /// Its tag, as its folder is called.
-    pub(crate) tag: String,
-    /// The tag, read.
+    /// The folder with its templates.
+    pub(crate) folder: String,
+    /// Its BCP 47 tag.
     pub(crate) id: LanguageIdentifier,
     /// Whether it is written from right to left.
     pub(crate) right_to_left: bool,
@@ -18,12 +18,12 @@ pub(crate) struct Language {
 }
 
 impl Language {
-    /// `None` if `tag` is no language tag.
-    pub(crate) fn read(tag: &str) -> Option<Language> {
-        let id = LanguageTag::parse(tag).and_then(|tag| identify(&tag))?;
+    /// The language of a folder. `None` if its name is no language tag.
+    pub(crate) fn read(folder: &str) -> Option<Language> {
+        let id = LanguageTag::parse(folder).and_then(|tag| identify(&tag))?;
         let likely = likely(&id);
-        let right_to_left = LocaleDirectionality::new_common().is_right_to_left(&likely);
-        Some(Language { tag: tag.to_owned(), id, right_to_left, likely })
+        let right_to_left = LocaleDirectionality::new_extended().is_right_to_left(&likely);
+        Some(Language { folder: folder.to_owned(), id, right_to_left, likely })
     }
 }
 
@@ -41,18 +41,29 @@ pub(crate) fn choose<'a>(available: &'a [Language], wished: &LanguageTag) -> Opt
 
 /// Reads a tag as BCP 47 has it; extensions do not matter here.
 fn identify(tag: &LanguageTag) -> Option<LanguageIdentifier> {
-    let mut id = Locale::try_from_str(tag.as_str()).ok()?.id;
-    // What Java called Hebrew until version 17. CLDR's table of all old tags would be larger than the templates.
-    if id.language == language!("iw") {
-        id.language = language!("he");
-    }
+    let id = Locale::try_from_str(tag.as_str()).ok()?.id;
     (!id.language.is_unknown()).then_some(id)
 }
+
+/// The names under which people still ask for a language: what Java used until version 17, what Android and browsers call
+/// Filipino and Norwegian, and Mandarin. CLDR's table of all old tags would be larger than the templates.
+const ALIASES: [(icu_locale::subtags::Language, icu_locale::subtags::Language); 7] = [
+    (language!("cmn"), language!("zh")),
+    (language!("in"), language!("id")),
+    (language!("iw"), language!("he")),
+    (language!("ji"), language!("yi")),
+    (language!("mo"), language!("ro")),
+    (language!("nb"), language!("no")),
+    (language!("tl"), language!("fil")),
+];
 
 /// Adds what is likely of a language of which only a part was said (CLDR's likely subtags).
 fn likely(id: &LanguageIdentifier) -> LanguageIdentifier {
     let mut id = id.clone();
-    LocaleExpander::new_common().maximize(&mut id);
+    if let Some((_, language)) = ALIASES.iter().find(|(alias, _)| *alias == id.language) {
+        id.language = *language;
+    }
+    LocaleExpander::new_extended().maximize(&mut id);
     id
 }
 
@@ -65,7 +76,7 @@ mod tests {
 
     fn chosen(available: &[&str], wished: &str) -> Option<String> {
         let available: Vec<Language> = available.iter().map(|tag| Language::read(tag).unwrap()).collect();
-        choose(&available, &LanguageTag::parse(wished)?).map(|language| language.tag.clone())
+        choose(&available, &LanguageTag::parse(wished)?).map(|language| language.folder.clone())
     }
 
     #[test]
@@ -86,6 +97,7 @@ mod tests {
             ("zh-SG", "zh-Hans"),
             ("zh-Hans-HK", "zh-Hans"),
             ("iw-IL", "he"),
+            ("cmn-Hans-CN", "zh-Hans"),
             ("ar-EG", "ar"),
             ("nl-BE", "nl"),
             ("ja-JP", "ja"),
@@ -110,11 +122,28 @@ mod tests {
     }
 
     #[test]
+    fn a_language_is_found_under_its_old_and_its_rare_names() {
+        for (folder, wished) in [
+            ("no", "nb-NO"),
+            ("nb", "no"),
+            ("id", "in-ID"),
+            ("fil", "tl-PH"),
+            ("ro", "mo"),
+            ("yi", "ji"),
+            ("gsw", "gsw-Latn-CH"),
+            ("pt_BR", "pt"),
+        ] {
+            assert_eq!(chosen(&[folder], wished).as_deref(), Some(folder), "{wished}");
+        }
+    }
+
+    #[test]
     fn arabic_and_hebrew_are_written_from_right_to_left() {
         let right_to_left: Vec<&str> =
             OURS.into_iter().filter(|tag| Language::read(tag).unwrap().right_to_left).collect();
         assert_eq!(right_to_left, ["ar", "he"]);
-        assert!(Language::read("fa").unwrap().right_to_left);
-        assert!(Language::read("az-Arab").unwrap().right_to_left);
+        for tag in ["fa", "az-Arab", "yi", "dv", "ur", "ku-Arab"] {
+            assert!(Language::read(tag).unwrap().right_to_left, "{tag}");
+        }
     }
 }

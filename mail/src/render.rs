@@ -10,7 +10,7 @@ use icu_locale::LanguageIdentifier;
 use icu_plurals::{PluralCategory, PluralRuleType, PluralRules};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Kwargs;
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value, escape_formatter};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -36,56 +36,86 @@ impl fmt::Debug for Mail {
     }
 }
 
-/// Writes the mail for `message` in `language`.
-pub(crate) fn render(
-    files: &Files,
-    language: &Language,
-    settings: &MailSettings,
-    message: &Message,
-) -> Result<Mail, Error> {
-    let environment = environment(files, language)?;
-    // Spaces that do not break keep the groups of digits in order also where text runs from right to left: to the
-    // bidirectional algorithm they are part of one number (UAX #9, rule W4).
-    let code = Zeroizing::new(message.code.grouped().replace(' ', "\u{a0}"));
-    let domain_bound_code = settings.app_domain.as_ref().map(|domain| {
-        // https://wicg.github.io/sms-one-time-codes/
-        Zeroizing::new(format!("@{domain} #{}", message.code.grouped().replace(' ', "")))
-    });
-    let asked_at = utc(message.asked_at);
-    let name = message.to.name.as_ref().map(|name| name.as_str());
-    let values = |form: Form, code: Option<&str>, subject: Option<&str>| {
-        let isolated = |text: &str| match form {
-            Form::Text if language.right_to_left => format!("\u{2068}{text}\u{2069}"),
-            Form::Text | Form::Html => text.to_owned(),
+/// The templates of one language, parsed.
+pub(crate) struct Parts<'a> {
+    language: &'a Language,
+    tag: String,
+    text: Environment<'a>,
+    html: Environment<'a>,
+}
+
+impl<'a> Parts<'a> {
+    /// # Errors
+    ///
+    /// When a template does not parse.
+    pub(crate) fn parse(files: &'a Files, language: &'a Language) -> Result<Parts<'a>, Error> {
+        let text = environment(files, language, Form::Text)?;
+        let html = environment(files, language, Form::Html)?;
+        Ok(Parts { language, tag: language.id.to_string(), text, html })
+    }
+
+    /// Writes the mail for `message`.
+    ///
+    /// # Errors
+    ///
+    /// When a template uses what there is not.
+    pub(crate) fn render(&self, settings: &MailSettings, message: &Message) -> Result<Mail, Error> {
+        // Spaces that do not break keep the groups of digits in order also where text runs from right to left: to the
+        // bidirectional algorithm they are part of one number (UAX #9, rule W4).
+        let code = Zeroizing::new(message.code.grouped().replace(' ', "\u{a0}"));
+        let domain_bound_code = settings.app_domain.as_ref().map(|domain| {
+            // https://wicg.github.io/sms-one-time-codes/
+            Zeroizing::new(format!("@{domain} #{}", message.code.grouped().replace(' ', "")))
+        });
+        let asked_at = utc(message.asked_at);
+        let name = message.to.name.as_ref().map(|name| name.as_str());
+        let values = |form: Form| {
+            let isolated = |text: &str| match form {
+                Form::Text if self.language.right_to_left || text.contains(is_right_to_left) => {
+                    format!("\u{2068}{text}\u{2069}")
+                }
+                Form::Text | Form::Html => text.to_owned(),
+            };
+            BTreeMap::from([
+                ("app_name", isolated(&settings.app_name).into()),
+                ("asked_at", isolated(&asked_at).into()),
+                // Rounded down, so that nobody is promised more than there is.
+                ("minutes", Value::from(message.valid_for.as_secs() / 60)),
+                ("code", isolated(&code).into()),
+                ("name", optional(name.map(isolated))),
+                ("domain_bound_code", optional(domain_bound_code.as_ref().map(|line| line.to_string()))),
+                ("language", self.tag.as_str().into()),
+                ("direction", if self.language.right_to_left { "rtl" } else { "ltr" }.into()),
+            ])
         };
-        let optional = |text: Option<String>| text.map_or(Value::from(()), Value::from);
-        BTreeMap::from([
-            ("app_name", isolated(&settings.app_name).into()),
-            ("asked_at", isolated(&asked_at).into()),
-            // Rounded down, so that nobody is promised more than there is.
-            ("minutes", Value::from(message.valid_for.as_secs() / 60)),
-            ("code", optional(code.map(isolated))),
-            ("name", optional(name.map(isolated))),
-            ("domain_bound_code", optional(domain_bound_code.as_ref().map(|line| line.to_string()))),
-            ("subject", optional(subject.map(ToOwned::to_owned))),
-            ("language", language.tag.as_str().into()),
-            ("direction", if language.right_to_left { "rtl" } else { "ltr" }.into()),
-        ])
-    };
-    let part = |part: &str, values| {
-        let text = environment.get_template(&format!("{}/{part}", language.tag))?.render(values)?;
-        Ok::<_, Error>(Zeroizing::new(text.trim().to_owned()))
-    };
-    let subject = part(SUBJECT, values(Form::Text, None, None))?;
-    let mut text = part(BODY_TEXT, values(Form::Text, Some(&code), None))?;
-    let mut html = part(BODY_HTML, values(Form::Html, Some(&code), Some(&subject)))?;
-    text.push('\n');
-    html.push('\n');
-    let subject = match settings.code_in_subject {
-        true => part(SUBJECT, values(Form::Text, Some(&code), None))?,
-        false => subject,
-    };
-    Ok(Mail { language: language.tag.clone(), subject, text, html })
+        // What does not get a code cannot show it.
+        let mut without_code = values(Form::Text);
+        without_code.extend([("code", optional(None)), ("domain_bound_code", optional(None))]);
+        let plain_subject = self.part(&self.text, SUBJECT, without_code)?;
+        let text = self.part(&self.text, BODY_TEXT, values(Form::Text))?;
+        let mut for_html = values(Form::Html);
+        for_html.insert("subject", plain_subject.as_str().into());
+        let html = self.part(&self.html, BODY_HTML, for_html)?;
+        let subject = match settings.code_in_subject {
+            true => self.part(&self.text, SUBJECT, values(Form::Text))?,
+            false => plain_subject,
+        };
+        let ended = |mut text: Zeroizing<String>| {
+            text.push('\n');
+            text
+        };
+        Ok(Mail { language: self.tag.clone(), subject, text: ended(text), html: ended(html) })
+    }
+
+    fn part(
+        &self,
+        environment: &Environment<'_>,
+        part: &str,
+        values: BTreeMap<&'static str, Value>,
+    ) -> Result<Zeroizing<String>, Error> {
+        let text = environment.get_template(&format!("{}/{part}", self.language.folder))?.render(values)?;
+        Ok(Zeroizing::new(text.trim().to_owned()))
+    }
 }
 
 /// What a part of a mail is written in.
@@ -94,23 +124,44 @@ enum Form {
     /// Values are kept apart from the text around them by characters that nobody sees, where the two may run in different
     /// directions.
     Text,
-    /// The templates have elements for that.
+    /// Values are escaped. The templates have elements that keep them apart.
     Html,
 }
 
-fn environment<'a>(files: &'a Files, language: &Language) -> Result<Environment<'a>, Error> {
+fn optional(text: Option<String>) -> Value {
+    text.map_or(Value::from(()), Value::from)
+}
+
+/// Letters of Hebrew, Arabic and the other scripts that run from right to left (UAX #9, classes R and AL): their blocks.
+fn is_right_to_left(c: char) -> bool {
+    matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}' | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
+}
+
+/// The templates that a part in this form may use: those of its language, and the shared ones.
+fn environment<'a>(files: &'a Files, language: &Language, form: Form) -> Result<Environment<'a>, Error> {
     let mut environment = Environment::empty();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_auto_escape_callback(|name| match name.ends_with(".html") {
-        true => AutoEscape::Html,
-        false => AutoEscape::None,
+    // By the part that is rendered: it escapes also what it includes, whatever the name of that.
+    environment.set_auto_escape_callback(move |_| match form {
+        Form::Text => AutoEscape::None,
+        Form::Html => AutoEscape::Html,
+    });
+    environment.set_formatter(|out, state, value| match value.is_none() {
+        true => Err(Error::new(ErrorKind::InvalidOperation, "there may be no such value: put it into an {% if %}")),
+        false => escape_formatter(out, state, value),
     });
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     let id = language.id.clone();
     environment.add_function("plural", move |count: u64, forms: Kwargs| plural(&id, count, &forms));
-    let is_wanted = |name: &str| name.rsplit_once('/').is_none_or(|(folder, _)| folder == language.tag);
-    for (name, source) in files.iter().filter(|(name, _)| is_wanted(name)) {
-        environment.add_template(name, source)?;
+    for (name, source) in files {
+        let is_wanted = match (name.rsplit_once('/'), form) {
+            (None, _) => true,
+            (Some((folder, part)), Form::Text) => folder == language.folder && part != BODY_HTML,
+            (Some((folder, part)), Form::Html) => folder == language.folder && part == BODY_HTML,
+        };
+        if is_wanted {
+            environment.add_template(name, source)?;
+        }
     }
     Ok(environment)
 }

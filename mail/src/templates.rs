@@ -17,7 +17,7 @@ use auth_challenge::settings::{MailSettings, TEMPLATE_DIR};
 use auth_challenge::user::SignIn;
 
 use crate::languages::{Language, choose};
-use crate::render::{Mail, render};
+use crate::render::{Mail, Parts};
 
 /// Sources by name: `layout.html`, `en/body.txt`.
 pub(crate) type Files = BTreeMap<Cow<'static, str>, Cow<'static, str>>;
@@ -63,14 +63,21 @@ impl Templates {
     /// When the folder cannot be read; when a template is missing, does not parse, uses what there is not, or leaves the code
     /// out; when there are none in the default language.
     pub fn new(settings: MailSettings) -> Result<Templates, TemplateError> {
-        let files = match &settings.template_dir {
+        let (folders, files) = match &settings.template_dir {
             Some(folder) => read(folder)?,
-            None => BUILT_IN.map(|(name, source)| (Cow::Borrowed(name), Cow::Borrowed(source))).into(),
+            None => (
+                BUILT_IN.iter().filter_map(|(name, _)| Some(name.split_once('/')?.0.to_owned())).collect(),
+                BUILT_IN.map(|(name, source)| (Cow::Borrowed(name), Cow::Borrowed(source))).into(),
+            ),
         };
-        let tags: BTreeSet<&str> = files.keys().filter_map(|name| Some(name.split_once('/')?.0)).collect();
-        let mut languages = Vec::new();
-        for tag in tags {
-            languages.push(Language::read(tag).ok_or_else(|| TemplateError::of(tag, "this is no language tag"))?);
+        let mut languages: Vec<Language> = Vec::new();
+        for folder in &folders {
+            let language =
+                Language::read(folder).ok_or_else(|| TemplateError::of(folder, "this is no language tag"))?;
+            if let Some(twin) = languages.iter().find(|other| other.id == language.id) {
+                return Err(TemplateError::of(folder, format!("this is the language of {}", twin.folder)));
+            }
+            languages.push(language);
         }
         let preferred = choose(&languages, &settings.default_locale);
         let default = preferred.and_then(|preferred| languages.iter().position(|language| language == preferred));
@@ -95,40 +102,41 @@ impl Templates {
         let wished = message.locale.iter().chain(&message.to.locale);
         let mut found = wished.filter_map(|tag| choose(&self.languages, tag));
         let language = found.next().unwrap_or(&self.languages[self.default]);
-        render(&self.files, language, &self.settings, message)
-            .map_err(|error| TemplateError::from_minijinja(&error, &language.tag))
+        Parts::parse(&self.files, language)
+            .and_then(|parts| parts.render(&self.settings, message))
+            .map_err(|error| TemplateError::from_minijinja(&error, &language.folder))
     }
 
-    /// The languages' tags, in order.
+    /// The languages' folders, in order.
     pub fn languages(&self) -> impl Iterator<Item = &str> {
-        self.languages.iter().map(|language| language.tag.as_str())
+        self.languages.iter().map(|language| language.folder.as_str())
     }
 
-    /// Tries every template on a mail with all that a mail can have, and on one with as little as there can be.
+    /// Tries every template with the settings on mails with and without a name, for much, little and no time.
     ///
     /// # Errors
     ///
     /// Names the first template that cannot be used.
     pub fn check(&self) -> Result<(), TemplateError> {
         for language in &self.languages {
+            let folder = &language.folder;
             for part in [SUBJECT, BODY_TEXT, BODY_HTML] {
-                let name = format!("{}/{part}", language.tag);
+                let name = format!("{folder}/{part}");
                 if !self.files.contains_key(&*name) {
                     return Err(TemplateError::of(&name, "there is no such file"));
                 }
             }
-            for (code_in_subject, domain) in [(false, None), (true, Some("example.com"))] {
-                let settings =
-                    MailSettings { code_in_subject, app_domain: domain.map(str::to_owned), ..self.settings.clone() };
-                let mut message = example_message(None);
-                if domain.is_none() {
-                    message.to.name = None;
-                    message.valid_for = Duration::ZERO;
+            let error = |error| TemplateError::from_minijinja(&error, folder);
+            let parts = Parts::parse(&self.files, language).map_err(error)?;
+            for minutes in [10, 2, 1, 0] {
+                for name in ["Alice", ""] {
+                    let mut message = example_message(None);
+                    message.valid_for = Duration::from_secs(60 * minutes);
+                    message.to.name = GreetingName::parse(name);
+                    let mail = parts.render(&self.settings, &message).map_err(error)?;
+                    check_mail(&mail, &self.settings, &message)
+                        .map_err(|(part, what)| TemplateError::of(&format!("{folder}/{part}"), what))?;
                 }
-                let mail = render(&self.files, language, &settings, &message)
-                    .map_err(|error| TemplateError::from_minijinja(&error, &language.tag))?;
-                check_mail(&mail, &settings, &message)
-                    .map_err(|(part, what)| TemplateError::of(&format!("{}/{part}", language.tag), what))?;
             }
         }
         Ok(())
@@ -138,28 +146,30 @@ impl Templates {
 /// What is wrong with a mail, and in which part.
 fn check_mail(mail: &Mail, settings: &MailSettings, message: &Message) -> Result<(), (&'static str, &'static str)> {
     let code = message.code.grouped().replace(' ', "\u{a0}");
-    let has_code = |text: &str| text.contains(&code);
     let length = mail.subject.chars().count();
     if length == 0 || length > MAX_SUBJECT_LENGTH || mail.subject.chars().any(char::is_control) {
         return Err((SUBJECT, "a subject is one line of 1 to 200 characters"));
     }
-    match (has_code(&mail.subject), settings.code_in_subject) {
-        (true, false) => return Err((SUBJECT, "the code is shown although CODE_IN_SUBJECT is not set")),
-        (false, true) => return Err((SUBJECT, "the code is not shown when CODE_IN_SUBJECT is set")),
-        (true, true) | (false, false) => {}
+    if settings.code_in_subject && !mail.subject.contains(&code) {
+        return Err((SUBJECT, "the code is not shown although CODE_IN_SUBJECT is set"));
     }
-    for (part, text) in [(BODY_TEXT, &mail.text), (BODY_HTML, &mail.html)] {
-        if !has_code(text) {
+    for (part, text) in [(BODY_TEXT, &**mail.text), (BODY_HTML, &without_comments(&mail.html))] {
+        if !text.contains(&code) {
             return Err((part, "the code is not shown"));
         }
     }
-    let last_line = mail.text.lines().last().unwrap_or_default();
-    if let Some(domain) = &settings.app_domain
-        && !last_line.starts_with(&format!("@{domain} #"))
-    {
-        return Err((BODY_TEXT, "domain_bound_code is not the last line when APP_DOMAIN is set"));
+    let Some(domain) = &settings.app_domain else { return Ok(()) };
+    if mail.text.lines().last() != Some(&*format!("@{domain} #{}", code.replace('\u{a0}', ""))) {
+        return Err((BODY_TEXT, "domain_bound_code is not the last line although APP_DOMAIN is set"));
     }
     Ok(())
+}
+
+fn without_comments(html: &str) -> String {
+    let after = |piece: &str| piece.split_once("-->").map_or(String::new(), |(_, after)| after.to_owned());
+    let mut pieces = html.split("<!--");
+    let before = pieces.next().unwrap_or_default().to_owned();
+    before + &pieces.map(after).collect::<String>()
 }
 
 /// A mail to somebody who is not there, to try templates on. The code is the same each time, and opens nothing.
@@ -185,19 +195,27 @@ pub fn example_message(locale: Option<LanguageTag>) -> Message {
     }
 }
 
-/// The files of a folder: its own templates, and those of each folder in it. Hidden ones are passed over.
-fn read(folder: &Path) -> Result<Files, TemplateError> {
-    let mut files = Files::new();
+/// The languages' folders in a folder, and all templates. Hidden files are passed over, and what is neither text nor HTML.
+fn read(folder: &Path) -> Result<(BTreeSet<String>, Files), TemplateError> {
+    let (mut folders, mut files) = (BTreeSet::new(), Files::new());
+    let mut take = |name: String, path: &Path| {
+        let is_template = name.ends_with(".html") || name.ends_with(".txt");
+        if is_template && !path.is_dir() {
+            files.insert(name.clone().into(), text(path, &name)?.into());
+        }
+        Ok(())
+    };
     for (name, path) in entries(folder, "")? {
         if path.is_dir() {
             for (name, path) in entries(&path, &format!("{name}/"))? {
-                files.insert(name.clone().into(), text(&path, &name)?.into());
+                take(name, &path)?;
             }
-        } else if name.ends_with(".html") || name.ends_with(".txt") {
-            files.insert(name.clone().into(), text(&path, &name)?.into());
+            folders.insert(name);
+        } else {
+            take(name, &path)?;
         }
     }
-    Ok(files)
+    Ok((folders, files))
 }
 
 fn entries(folder: &Path, prefix: &str) -> Result<Vec<(String, PathBuf)>, TemplateError> {
@@ -213,8 +231,15 @@ fn entries(folder: &Path, prefix: &str) -> Result<Vec<(String, PathBuf)>, Templa
     Ok(entries)
 }
 
+/// Largest template in bytes: far more than mail programs show of a mail, and little to read.
+const MAX_TEMPLATE: u64 = 256 * 1024;
+
 fn text(path: &Path, name: &str) -> Result<String, TemplateError> {
-    fs::read_to_string(path).map_err(|error| TemplateError::of(name, format!("cannot read this file: {error}")))
+    let unreadable = |error: io::Error| TemplateError::of(name, format!("cannot read this file: {error}"));
+    if fs::metadata(path).map_err(unreadable)?.len() > MAX_TEMPLATE {
+        return Err(TemplateError::of(name, "this file is larger than 256 KiB"));
+    }
+    fs::read_to_string(path).map_err(unreadable)
 }
 
 /// A template that cannot be used: which, in which line, and why.

@@ -199,6 +199,24 @@ fn codes_and_times_are_read_from_left_to_right_in_every_language() {
 }
 
 #[test]
+fn a_name_that_runs_the_other_way_does_not_turn_the_text_round() {
+    let templates = templates(&[("APP_NAME", "אקמה")]);
+    for language in templates.languages() {
+        let right_to_left = ["ar", "he"].contains(&language);
+        let mut message = message(language);
+        message.to.name = GreetingName::parse("محمد");
+        let mail = templates.render(&message).unwrap();
+        for text in [&*mail.subject, &*mail.text] {
+            // As mail programs see it that tell the direction of each paragraph by its first letter (UAX #9, rule P2).
+            for line in text.lines().filter(|line| line.chars().any(char::is_alphabetic)) {
+                let bidi = BidiInfo::new(line, None);
+                assert_eq!(bidi.paragraphs[0].level.is_rtl(), right_to_left, "{language}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_subject_holds_the_code_only_where_it_is_asked_to() {
     for mail in mails(&[("CODE_IN_SUBJECT", "true")]) {
         assert!(without_isolates(&mail.subject).starts_with(&format!("{} – ", code())), "{}", mail.language);

@@ -22,18 +22,17 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-fn templates_with(folder: &Path, default_locale: &str) -> Result<Templates, TemplateError> {
+fn templates_with(folder: &Path, given: &[(&str, &str)]) -> Result<Templates, TemplateError> {
     let vars = |name: &str| match name {
         "SES_FROM_ADDRESS" => Some("sign-in@example.com".to_owned()),
         "TEMPLATE_DIR" => Some(folder.to_str().unwrap().to_owned()),
-        "DEFAULT_LOCALE" => Some(default_locale.to_owned()),
-        _ => None,
+        _ => given.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned()),
     };
     Templates::new(MailSettings::from_vars(&vars).unwrap())
 }
 
 fn templates(folder: &Path) -> Result<Templates, TemplateError> {
-    templates_with(folder, "en")
+    templates_with(folder, &[])
 }
 
 fn edit(file: &Path, from: &str, to: &str) {
@@ -44,9 +43,14 @@ fn edit(file: &Path, from: &str, to: &str) {
 
 /// Changes one file of a good folder, and reads what is said about it.
 fn check(file: &str, from: &str, to: &str, expected: &str) {
+    check_with(&[], file, from, to, expected);
+}
+
+/// The same with other settings than the defaults.
+fn check_with(given: &[(&str, &str)], file: &str, from: &str, to: &str, expected: &str) {
     let folder = folder(&format!("check-{}", expected.replace(|c: char| !c.is_ascii_alphanumeric(), "")));
     edit(&folder.join(file), from, to);
-    let error = templates(&folder).map(drop).expect_err(expected);
+    let error = templates_with(&folder, given).map(drop).expect_err(expected);
     assert_eq!(error.to_string(), expected);
     assert_eq!(format!("{error:?}"), expected);
 }
@@ -56,7 +60,10 @@ fn templates_of_ones_own_are_used_instead_of_the_built_in_ones() {
     let folder = folder("own");
     edit(&folder.join("pl/body.txt"), "Oto kod:", "Proszę:");
     fs::write(folder.join("README.md"), "{{ not a template }}").unwrap();
-    fs::write(folder.join(".hidden.txt"), "{{ not a template }}").unwrap();
+    for stray in [".hidden.txt", "en/body.txt~", "en/notes.md", "en/Thumbs.db"] {
+        fs::write(folder.join(stray), "{{ not a template }} \u{fffd}").unwrap();
+    }
+    fs::create_dir(folder.join("en/old.txt")).unwrap();
     let templates = templates(&folder).unwrap();
     assert_eq!(templates.languages().collect::<Vec<_>>(), ["en", "pl"]);
     let mail = |language: &str| templates.render(&example_message(LanguageTag::parse(language))).unwrap();
@@ -105,26 +112,60 @@ fn a_value_that_there_is_not_is_named_with_its_line() {
 
 #[test]
 fn a_template_that_leaves_the_code_out_is_named() {
+    let (in_subject, domain) = ([("CODE_IN_SUBJECT", "true")], [("APP_DOMAIN", "example.com")]);
     check("pl/body.txt", "{{ code }}", "4711", "TEMPLATE_DIR: pl/body.txt: the code is not shown");
     check("layout.html", "{{ code }}", "4711", "TEMPLATE_DIR: en/body.html: the code is not shown");
-    check(
-        "en/subject.txt",
-        "{% if code %}{{ code }} – {% endif %}",
-        "",
-        "TEMPLATE_DIR: en/subject.txt: the code is not shown when CODE_IN_SUBJECT is set",
+    check("layout.html", "{{ code }}", "<!-- {{ code }} -->", "TEMPLATE_DIR: en/body.html: the code is not shown");
+    let missing = "TEMPLATE_DIR: en/subject.txt: the code is not shown although CODE_IN_SUBJECT is set";
+    check_with(&in_subject, "en/subject.txt", "{% if code %}{{ code }} – {% endif %}", "", missing);
+    let not_last = "TEMPLATE_DIR: en/body.txt: domain_bound_code is not the last line although APP_DOMAIN is set";
+    check_with(&domain, "en/body.txt", "{{ domain_bound_code }}", "", not_last);
+    check_with(&domain, "en/body.txt", "{{ domain_bound_code }}", "{{ domain_bound_code }} is for you", not_last);
+}
+
+#[test]
+fn a_subject_is_one_line_without_a_code() {
+    let not_a_line = "TEMPLATE_DIR: en/subject.txt: a subject is one line of 1 to 200 characters";
+    check("en/subject.txt", "to sign", "\nto sign", not_a_line);
+    check("en/subject.txt", "to sign", &"to sign ".repeat(30), not_a_line);
+    let none =
+        "TEMPLATE_DIR: en/subject.txt, line 1: invalid operation: there may be no such value: put it into an {% if %}";
+    check("en/subject.txt", "{% if code %}{{ code }} – {% endif %}", "{{ code }} – ", none);
+    // A value that is there for the last line of the body alone.
+    let folder = folder("subject");
+    edit(
+        &folder.join("en/subject.txt"),
+        "{% if code %}{{ code }}",
+        "{% if domain_bound_code %}{{ domain_bound_code }}",
     );
-    check(
-        "en/body.txt",
-        "{{ domain_bound_code }}",
-        "",
-        "TEMPLATE_DIR: en/body.txt: domain_bound_code is not the last line when APP_DOMAIN is set",
-    );
-    check(
-        "en/subject.txt",
-        "to sign",
-        "\nto sign",
-        "TEMPLATE_DIR: en/subject.txt: a subject is one line of 1 to 200 characters",
-    );
+    let templates = templates_with(&folder, &[("APP_DOMAIN", "example.com")]).unwrap();
+    let subject = templates.render(&example_message(None)).unwrap().subject;
+    assert_eq!(*subject, "Your code to sign in to example.com");
+}
+
+#[test]
+fn a_value_that_may_be_missing_has_to_be_asked_for() {
+    for (file, from, to) in [
+        ("en/body.txt", "{% if name %}", "Dear {{ name }}{% if name %}"),
+        ("layout.html", "{% if name %}", "{% if true %}"),
+        ("pl/body.txt", "{% if domain_bound_code %}", "{{ domain_bound_code }}{% if domain_bound_code %}"),
+    ] {
+        let folder = folder("none");
+        edit(&folder.join(file), from, to);
+        let error = templates(&folder).map(drop).unwrap_err();
+        assert!(error.to_string().ends_with("there may be no such value: put it into an {% if %}"), "{error}");
+    }
+}
+
+#[test]
+fn what_a_template_includes_is_escaped_as_the_template_is() {
+    let folder = folder("include");
+    fs::write(folder.join("signature.txt"), "{{ app_name }}").unwrap();
+    edit(&folder.join("en/body.html"), "{% block not_you %}", "{% block not_you %}{% include \"signature.txt\" %}: ");
+    let templates = templates_with(&folder, &[("APP_NAME", "<b>A & B</b>")]).unwrap();
+    let mail = templates.render(&example_message(None)).unwrap();
+    assert!(!mail.html.contains("<b>A") && mail.html.contains("&lt;b&gt;A &amp; B&lt;"), "{}", *mail.html);
+    assert!(mail.text.contains("<b>A & B</b>"), "{}", *mail.text);
 }
 
 #[test]
@@ -156,10 +197,38 @@ fn a_file_that_is_missing_is_named() {
     let error = |result: Result<Templates, TemplateError>| result.map(drop).unwrap_err().to_string();
     assert_eq!(error(templates(&folder)), "TEMPLATE_DIR: pl/body.html: there is no such file");
     let missing = "TEMPLATE_DIR: de/body.txt: there is no such file, and its language is the default";
-    assert_eq!(error(templates_with(&folder, "de")), missing);
+    assert_eq!(error(templates_with(&folder, &[("DEFAULT_LOCALE", "de")])), missing);
     fs::create_dir(folder.join("old version")).unwrap();
     fs::write(folder.join("old version/body.txt"), "").unwrap();
     assert_eq!(error(templates(&folder)), "TEMPLATE_DIR: old version: this is no language tag");
+    fs::remove_dir_all(folder.join("old version")).unwrap();
+    fs::create_dir(folder.join("fr")).unwrap();
+    assert_eq!(error(templates(&folder)), "TEMPLATE_DIR: fr/subject.txt: there is no such file");
     let nowhere = error(templates(Path::new("/nowhere")));
     assert!(nowhere.starts_with("TEMPLATE_DIR: cannot read this folder: "), "{nowhere}");
+}
+
+#[test]
+fn a_language_has_one_folder() {
+    let folder = folder("twins");
+    for name in ["pt-BR", "pt_BR"] {
+        fs::create_dir(folder.join(name)).unwrap();
+        for part in ["subject.txt", "body.txt", "body.html"] {
+            fs::copy(folder.join("en").join(part), folder.join(name).join(part)).unwrap();
+        }
+    }
+    let error = templates(&folder).map(drop).unwrap_err();
+    assert_eq!(error.to_string(), "TEMPLATE_DIR: pt_BR: this is the language of pt-BR");
+    fs::remove_dir_all(folder.join("pt-BR")).unwrap();
+    // What mail programs are told is a tag.
+    let mail = templates(&folder).unwrap().render(&example_message(LanguageTag::parse("pt"))).unwrap();
+    assert!(mail.language == "pt-BR" && mail.html.contains("lang=\"pt-BR\""), "{}", mail.language);
+}
+
+#[test]
+fn a_huge_file_is_no_template() {
+    let folder = folder("huge");
+    fs::write(folder.join("en/body.txt"), "x".repeat(256 * 1024 + 1)).unwrap();
+    let error = templates(&folder).map(drop).unwrap_err();
+    assert_eq!(error.to_string(), "TEMPLATE_DIR: en/body.txt: this file is larger than 256 KiB");
 }
