@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use auth_challenge::create_auth_challenge::Message;
 use auth_challenge::recipient::LanguageTag;
-use auth_challenge::settings::{GREETING_ATTRIBUTE, MailSettings, SES_FROM_ADDRESS, SesSettings};
+use auth_challenge::settings::{CODE_KEY, CreateSettings, MailSettings, SES_FROM_ADDRESS, SesSettings};
 use clap::ValueEnum;
 use mail_builder::MessageBuilder;
 use mail_builder::headers::address::Address;
@@ -44,17 +44,20 @@ fn language_tag(text: &str) -> Result<LanguageTag, String> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    // As the local pool has it.
     let vars = |name: &str| {
-        let default = (name == SES_FROM_ADDRESS).then(|| "Example <sign-in@example.com>".to_owned());
-        std::env::var(name).ok().or(default)
+        std::env::var(name).ok().or_else(|| match name {
+            // As the local pool has it.
+            SES_FROM_ADDRESS => Some("Example <sign-in@example.com>".to_owned()),
+            CODE_KEY => Some("a-key-for-mails-that-nobody-gets".to_owned()),
+            _ => None,
+        })
     };
     let templates = Templates::new(MailSettings::from_vars(&vars)?)?;
-    let ses = SesSettings::from_vars(&vars)?;
-    let greets = vars(GREETING_ATTRIBUTE).is_some_and(|attribute| !attribute.is_empty());
+    let (ses, create) = (SesSettings::from_vars(&vars)?, CreateSettings::from_vars(&vars)?);
     let mail_in = |locale: Option<LanguageTag>| {
-        let mut message = example_message(locale);
-        message.to.name = message.to.name.filter(|_| greets);
+        let mut message = example_message(locale, create.challenge.format);
+        message.valid_for = create.challenge.validity;
+        message.to.name = message.to.name.filter(|_| create.greeting_attribute.is_some());
         templates.render(&message).map(|mail| Example { mail, message, ses: &ses })
     };
     if let Some(folder) = &arguments.all {

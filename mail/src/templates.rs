@@ -130,7 +130,7 @@ impl Templates {
             let parts = Parts::parse(&self.files, language).map_err(error)?;
             for minutes in [10, 2, 1, 0] {
                 for name in ["Alice", ""] {
-                    let mut message = example_message(None);
+                    let mut message = example_message(None, eight_digits());
                     message.valid_for = Duration::from_secs(60 * minutes);
                     message.to.name = GreetingName::parse(name);
                     let mail = parts.render(&self.settings, &message).map_err(error)?;
@@ -172,16 +172,20 @@ fn without_comments(html: &str) -> String {
     before + &pieces.map(after).collect::<String>()
 }
 
+#[expect(clippy::expect_used, reason = "eight is a length that codes have")]
+fn eight_digits() -> CodeFormat {
+    CodeFormat::new(Alphabet::Digits, 8).expect("eight digits")
+}
+
 /// A mail to somebody who is not there, to try templates on. The code is the same each time, and opens nothing.
 #[expect(clippy::missing_panics_doc, clippy::expect_used, reason = "the examples are well-formed")]
-pub fn example_message(locale: Option<LanguageTag>) -> Message {
+pub fn example_message(locale: Option<LanguageTag>, format: CodeFormat) -> Message {
     let sign_in = SignIn {
         user_pool_id: "eu-west-1_EXAMPLE".to_owned(),
         client_id: "1example23456789".to_owned(),
         user_name: "example".to_owned(),
     };
     let asked_at = UnixSeconds(1_767_268_800);
-    let format = CodeFormat::new(Alphabet::Digits, 8).expect("eight digits");
     Message {
         to: Recipient {
             address: EmailAddress::parse("alice@example.com").expect("an address"),

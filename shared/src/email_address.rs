@@ -67,8 +67,8 @@ impl Sender {
         };
         let name = name.trim();
         let name = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name).trim();
-        let fits = (1..=64).contains(&name.chars().count())
-            && !name.chars().any(|c| c.is_control() || matches!(c, '"' | '<' | '>' | '\\'));
+        let fits =
+            (1..=64).contains(&name.chars().count()) && is_plain_line(name) && !name.contains(['"', '<', '>', '\\']);
         let address = EmailAddress::parse(address.trim())?;
         match name {
             "" => Some(Sender { name: None, address }),
@@ -106,6 +106,12 @@ fn chunks(mut text: &str, longest: usize) -> impl Iterator<Item = &str> {
         text = rest;
         (!chunk.is_empty()).then_some(chunk)
     })
+}
+
+/// Whether a name is one line, without characters that rule over the text around it.
+pub(crate) fn is_plain_line(text: &str) -> bool {
+    let rules_the_text = |c| matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !text.chars().any(|c| c.is_control() || rules_the_text(c))
 }
 
 /// Whether `text` is a domain name of two or more labels, in ASCII, that is not an IP address.
@@ -211,6 +217,8 @@ mod tests {
             "Ac\"me <sign-in@example.com>",
             "Acme <eve@evil.example> <sign-in@example.com>",
             "Acme\\ <sign-in@example.com>",
+            "Acme\u{2028}Bcc <sign-in@example.com>",
+            "Acme\u{202e} <sign-in@example.com>",
             &long,
         ] {
             assert_eq!(Sender::parse(refused), None, "{refused:?}");

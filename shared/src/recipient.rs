@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 use crate::email_address::EmailAddress;
 
@@ -55,42 +55,47 @@ impl fmt::Debug for LanguageTag {
     }
 }
 
-/// A name that users gave themselves, and that is nothing but a name: it cannot pass for a link, an address, a sentence with
-/// numbers, or markup.
+/// A name that users gave themselves. It is made of letters, so it is no link, no address, no number and no markup; it can still
+/// be words of another kind.
 #[derive(Clone, PartialEq, Eq)]
 pub struct GreetingName(String);
 
 impl GreetingName {
     /// Longest name in characters.
     pub const MAX_LENGTH: usize = 40;
-    /// Marks in a row: the most that a letter of a living language carries, and less than what scribbles over other lines.
+    /// Most words: enough for a name, and few for a message.
+    pub const MAX_WORDS: usize = 4;
+    /// Marks on one letter: the most that a letter of a living language carries, and less than what scribbles over other lines.
     const MAX_MARKS: usize = 4;
 
     /// Reads letters of any script and their marks, with single spaces, hyphens, apostrophes and middle dots between them. A dot
     /// ends a word (`J. R. Smith`), so that no mail program makes a link of it. `None` for anything else.
     pub fn parse(text: &str) -> Option<GreetingName> {
         let text = text.trim();
-        let mut before = None;
+        let mut before = Kind::Space;
         let mut marks = 0;
         for c in text.chars() {
-            let group = c.general_category_group();
-            marks = if group == GeneralCategoryGroup::Mark { marks + 1 } else { 0 };
-            let after_a_letter = before.is_some_and(is_in_a_word);
-            let fits = match c {
-                ' ' => after_a_letter || before == Some('.'),
-                '-' | '\'' | '’' | '·' | '・' | '.' => after_a_letter,
-                // Joiners that some scripts need inside words (Unicode standard §23.2).
-                '\u{200c}' | '\u{200d}' => after_a_letter,
-                _ if group == GeneralCategoryGroup::Letter => before != Some('.'),
-                _ => group == GeneralCategoryGroup::Mark && after_a_letter && marks <= Self::MAX_MARKS,
+            let kind = Kind::of(c)?;
+            let fits = match kind {
+                Kind::Letter => before != Kind::Dot,
+                Kind::Mark => {
+                    marks += 1;
+                    matches!(before, Kind::Letter | Kind::Mark) && marks <= Self::MAX_MARKS
+                }
+                Kind::Joiner | Kind::Hyphen | Kind::Dot => matches!(before, Kind::Letter | Kind::Mark),
+                Kind::Space => matches!(before, Kind::Letter | Kind::Mark | Kind::Dot),
             };
             if !fits {
                 return None;
             }
-            before = Some(c);
+            if kind == Kind::Letter {
+                marks = 0;
+            }
+            before = kind;
         }
-        let ends_well = before.is_some_and(|last| is_in_a_word(last) || last == '.');
-        (ends_well && text.chars().count() <= Self::MAX_LENGTH).then(|| GreetingName(text.to_owned()))
+        let ends_well = matches!(before, Kind::Letter | Kind::Mark | Kind::Dot);
+        let is_short = text.chars().count() <= Self::MAX_LENGTH && text.split(' ').count() <= Self::MAX_WORDS;
+        (ends_well && is_short).then(|| GreetingName(text.to_owned()))
     }
 
     /// The name.
@@ -105,9 +110,49 @@ impl fmt::Debug for GreetingName {
     }
 }
 
-fn is_in_a_word(c: char) -> bool {
-    matches!(c.general_category_group(), GeneralCategoryGroup::Letter | GeneralCategoryGroup::Mark)
-        || matches!(c, '\u{200c}' | '\u{200d}')
+/// What names are made of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Letter,
+    /// Accents, vowel signs.
+    Mark,
+    /// Joins letters or keeps them apart inside words, as some scripts need (Unicode standard §23.2).
+    Joiner,
+    /// What stands between the parts of one name.
+    Hyphen,
+    /// The end of an abbreviation.
+    Dot,
+    Space,
+}
+
+impl Kind {
+    fn of(c: char) -> Option<Kind> {
+        use GeneralCategory::{
+            LowercaseLetter, NonspacingMark, OtherLetter, SpacingMark, TitlecaseLetter, UppercaseLetter,
+        };
+        match c {
+            ' ' => Some(Kind::Space),
+            '-' | '\'' | '’' | '·' | '・' => Some(Kind::Hyphen),
+            '.' => Some(Kind::Dot),
+            '\u{200c}' | '\u{200d}' => Some(Kind::Joiner),
+            // Modifier letters look like punctuation, but for these: the okina of Hawaii, and two of Japan.
+            'ʻ' | 'ʼ' | '々' | 'ー' => Some(Kind::Letter),
+            // Letters that are not seen, look like punctuation, or are another form of what there is.
+            '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}'
+            | 'ǀ'..='ǃ'
+            | '\u{2100}'..='\u{214f}'
+            | '\u{ff21}'..='\u{ff5a}'
+            | '\u{1d400}'..='\u{1d7ff}'
+            // Variation selectors.
+            | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' => None,
+            _ => {
+                let category = c.general_category();
+                let is_letter = matches!(category, UppercaseLetter | LowercaseLetter | TitlecaseLetter | OtherLetter);
+                let is_mark = matches!(category, NonspacingMark | SpacingMark);
+                is_letter.then_some(Kind::Letter).or(is_mark.then_some(Kind::Mark))
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -169,6 +214,9 @@ mod tests {
             "L·lúcia",
             "Sammy Davis Jr.",
             "می‌نا",
+            "Kaʻiulani",
+            "佐々木",
+            "スーザン",
         ] {
             assert_eq!(GreetingName::parse(name).expect(name).as_str(), name);
         }
@@ -204,6 +252,20 @@ mod tests {
             "Ana-",
             "$Ana",
             "A．B",
+            "evilꓸcom",
+            "httpsꓽ",
+            "Stopǃ",
+            "\u{3164}",
+            "\u{115f}\u{1160}",
+            "𝐘𝐨𝐮𝐫",
+            "ｅｖｉｌ",
+            "ℂ",
+            "a\u{20dd}",
+            "a\u{fe0f}",
+            "a\u{200d}",
+            "a\u{200d}\u{200d}b",
+            "a\u{301}\u{301}\u{301}\u{301}\u{200d}\u{301}b",
+            "Please call Eve right now",
             &long,
         ] {
             assert_eq!(GreetingName::parse(refused), None, "{refused:?}");

@@ -11,7 +11,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::code::{self, Alphabet, CodeFormat, CodeKey, CodeKeys};
-use crate::email_address::{EmailAddress, Sender, is_domain};
+use crate::email_address::{EmailAddress, Sender, is_domain, is_plain_line};
 use crate::recipient::LanguageTag;
 
 /// Looks an environment variable up.
@@ -418,8 +418,8 @@ impl MailSettings {
     pub fn from_vars(vars: Lookup<'_>) -> Result<MailSettings, SettingsError> {
         let Sender { name, address } = sender(vars)?;
         let app_name = optional(vars, APP_NAME, "1 to 64 characters without line breaks", |name| {
-            let fits = (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-            fits.then(|| name.to_owned())
+            let name = name.trim();
+            ((1..=64).contains(&name.chars().count()) && is_plain_line(name)).then(|| name.to_owned())
         })?;
         let default_locale = optional(vars, DEFAULT_LOCALE, "a language tag such as en or pt-BR", LanguageTag::parse)?;
         Ok(MailSettings {
@@ -457,6 +457,7 @@ impl SesSettings {
         let text = |variable, expected, fits: &dyn Fn(&str) -> bool| {
             optional(vars, variable, expected, |text| fits(text).then(|| text.to_owned()))
         };
+        let given = |variable| vars(variable).filter(|text| !text.is_empty());
         Ok(SesSettings {
             from: sender(vars)?,
             reply_to: optional(vars, SES_REPLY_TO_ADDRESS, "an e-mail address", EmailAddress::parse)?,
@@ -467,22 +468,34 @@ impl SesSettings {
             )?,
             identity_arn: text(
                 SES_IDENTITY_ARN,
-                "the ARN of an SES identity: arn:aws:ses:<region>:<account>:identity/<domain or address>",
+                "the ARN of an SES identity in the region that sends: arn:aws:ses:<region>:<account>:identity/<domain or address>",
                 &|arn| {
+                    let is_identity = |resource: &str| {
+                        let identity = resource.strip_prefix("identity/").unwrap_or_default();
+                        is_domain(identity) || EmailAddress::parse(identity).is_some()
+                    };
+                    let is_account = |account: &str| account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
                     let fields: Vec<&str> = arn.splitn(6, ':').collect();
-                    let identity = fields.get(5).and_then(|resource| resource.strip_prefix("identity/"));
-                    arn.bytes().all(|b| b.is_ascii_graphic())
-                        && matches!(fields[..], ["arn", _, "ses", ..])
-                        && identity.is_some_and(|identity| identity.contains('.'))
+                    let ["arn", partition, "ses", region, account, resource] = fields[..] else { return false };
+                    // SES answers for its own region only.
+                    let sends_from = given(SES_REGION).or_else(|| given("AWS_REGION"));
+                    partition.starts_with("aws")
+                        && partition.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+                        && is_region(region)
+                        && sends_from.is_none_or(|sends_from| sends_from == region)
+                        && is_account(account)
+                        && is_identity(resource)
                 },
             )?,
-            region: text(SES_REGION, "a region such as eu-west-1", &|region| {
-                region.contains('-')
-                    && region.len() <= 32
-                    && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            })?,
+            region: text(SES_REGION, "a region such as eu-west-1", &is_region)?,
         })
     }
+}
+
+fn is_region(text: &str) -> bool {
+    text.contains('-')
+        && text.len() <= 32
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 fn sender(vars: Lookup<'_>) -> Result<Sender, SettingsError> {

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use auth_challenge::code::{Alphabet, CodeFormat};
 use auth_challenge::recipient::{GreetingName, LanguageTag};
 use auth_challenge::settings::MailSettings;
 use local_pool::ses::Mail;
@@ -13,7 +14,7 @@ use sign_in_mail::{Templates, example_message};
 use crate::running::{Running, start_with, workspace};
 
 /// What does harm in one place or another, or looks as if it could.
-const PIECES: [&str; 64] = [
+const PIECES: [&str; 70] = [
     "\r\nBcc: eve@evil.example",
     "\r\n\r\nClick here",
     "\n",
@@ -78,6 +79,12 @@ const PIECES: [&str; 64] = [
     "../../etc/passwd",
     "😀",
     "' OR 1=1 --",
+    "evilꓸcom",
+    "\u{3164}",
+    "Ｅｖｉｌ",
+    "\u{20dd}",
+    " Please call Eve right now",
+    "\u{301}\u{301}\u{301}\u{301}\u{200d}\u{301}\u{301}",
 ];
 
 /// What is in nobody's address that a mail service may be given.
@@ -137,6 +144,10 @@ async fn t34_a_hostile_address_gets_one_mail_or_none() {
     }
     // Most are refused, and harmless ones are not.
     assert!(mailed.len() > 20 && addresses.len() - mailed.len() > 500, "{} of {}", mailed.len(), addresses.len());
+}
+
+fn eight_digits() -> CodeFormat {
+    CodeFormat::new(Alphabet::Digits, 8).unwrap()
 }
 
 /// A mail without what differs from one to the next: its code and its time.
@@ -210,7 +221,7 @@ async fn t35_hostile_names_attributes_and_metadata_change_nothing_in_a_mail() {
         let Mail { to, from, subject, text, html, reply_to, headers, tags, .. } = mail;
         let name = GreetingName::parse(value);
         greeted += usize::from(name.is_some());
-        let mut message = example_message(LanguageTag::parse(value));
+        let mut message = example_message(LanguageTag::parse(value), eight_digits());
         message.to.name = name;
         let expected = templates.render(&message).unwrap();
         let [code, example] = [text, &*expected.text].map(|text| code(text));
@@ -226,7 +237,8 @@ async fn t35_hostile_names_attributes_and_metadata_change_nothing_in_a_mail() {
     // Some are names after all.
     assert!(greeted > 5 && greeted < 100, "{greeted}");
     for mail in mails {
-        for markup in ["<script", "<img", "<b>", "evil", "{{", "{%"] {
+        for markup in ["<script", "<img", "<b>", "evil", "{{", "{%", "Ｅｖｉｌ", "\u{3164}", "\u{20dd}", "call Eve"]
+        {
             assert!(!mail.html.contains(markup) && !mail.text.contains(markup), "{markup} in {}", mail.text);
         }
     }

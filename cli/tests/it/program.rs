@@ -135,6 +135,15 @@ fn mail_shows_a_language_or_writes_all_of_them() {
     assert_eq!(mail(&["--locale", "ja", "--format", "eml", "--output", file.to_str().unwrap()]), "");
     assert!(std::fs::read_to_string(&file).unwrap().starts_with("From: \"Example\" <sign-in@example.com>\r\n"));
 
+    let settings = [("CODE_ALPHABET", "letters"), ("CODE_LENGTH", "6"), ("CODE_VALIDITY_SECONDS", "120")];
+    let output = custom_auth().arg("mail").envs(settings).env("GREETING_ATTRIBUTE", "given_name").output().unwrap();
+    let mail = text(&output.stdout);
+    assert!(mail.contains("Hello Alice,") && mail.contains("2 minutes"), "{mail}");
+    assert!(
+        mail.lines().any(|line| line.len() == 8 && line.chars().filter(char::is_ascii_uppercase).count() == 6),
+        "{mail}"
+    );
+
     let complaint = |arguments: &[&str]| fails(custom_auth().arg("mail").args(arguments));
     assert!(complaint(&["--output", "/nowhere/mail.txt"]).starts_with("error: cannot write /nowhere/mail.txt: "));
     assert!(fails(custom_auth().arg("mail").env("DEFAULT_LOCALE", "ru")).contains("its language is the default"));

@@ -19,7 +19,7 @@ fn read(file: &str) -> String {
 fn settings(vars: &BTreeMap<String, String>) -> Result<String, SettingsError> {
     let vars: Lookup<'_> = &|name| match name {
         "CODE_KEY" => Some("x".repeat(32)),
-        "SES_FROM_ADDRESS" => Some("sign-in@example.com".to_owned()),
+        "SES_FROM_ADDRESS" => vars.get(name).cloned().or(Some("sign-in@example.com".to_owned())),
         _ => vars.get(name).cloned(),
     };
     Ok(format!(
@@ -107,6 +107,71 @@ fn the_templates_bounds_are_ours() {
         }
     }
     assert_eq!(numbers, 5);
+}
+
+/// T44: what a parameter lets through goes into policies and into functions that would stop at their start.
+#[test]
+fn the_templates_patterns_let_nothing_through_that_we_refuse() {
+    let values = [
+        "",
+        "*",
+        "a",
+        "a b",
+        "a@b",
+        "a@b.1",
+        "jürgen@example.com",
+        "Acme<a@b.com",
+        "a@b.com,c@d.com",
+        "a@example.com",
+        "O'Neill+tag@sub.example.co.uk",
+        "example.com",
+        "*.example.com",
+        "https://example.com",
+        "example",
+        "127.0.0.1",
+        "arn:aws:ses:::identity/a.b",
+        "arn:aws:ses:eu-west-1:111122223333:identity/*",
+        "arn:aws:ses:eu-west-1:111122223333:identity/example.com",
+        "arn:aws:ses:eu-west-1:111122223333:identity/a@example.com",
+        "arn:aws:sns:eu-west-1:111122223333:identity/example.com",
+        "eu-west-1",
+        "us-gov-west-1",
+        "Ireland",
+        "eu_west_1",
+        "en",
+        "pt_BR",
+        "zh-Hans-CN",
+        "e",
+        "en-",
+        "português",
+        "given_name",
+        "custom:first-name",
+        "dev:custom:x",
+        "given name",
+        "codes",
+        "my_set-1",
+        "{{resolve:ssm:x}}",
+        "${AWS::AccountId}",
+        "a\nb",
+        "\u{202e}",
+    ];
+    let mut variables = template_variables();
+    variables.insert("SES_FROM_ADDRESS".to_owned(), "SESFromAddress".to_owned());
+    let parameters = template_parameters();
+    let mut patterns = 0;
+    for (variable, parameter) in variables {
+        let Some(pattern) = parameters[&parameter].get("AllowedPattern") else { continue };
+        let pattern = regex_lite::Regex::new(&pattern.replace("\\\\", "\\")).unwrap();
+        let mut passed = 0;
+        for value in values.iter().filter(|value| pattern.is_match(value)) {
+            passed += usize::from(!value.is_empty());
+            let taken = settings(&BTreeMap::from([(variable.clone(), (*value).to_owned())]));
+            assert!(taken.is_ok(), "{parameter} lets {value:?} through: {taken:?}");
+        }
+        assert!(passed > 0, "{parameter} lets nothing through");
+        patterns += 1;
+    }
+    assert_eq!(patterns, 8);
 }
 
 #[test]

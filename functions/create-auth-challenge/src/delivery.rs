@@ -96,7 +96,7 @@ impl Delivery {
                 let sent = self.send(message, begun + BUDGET, chance).await;
                 let outage = match &sent {
                     Sent::Failed { outage, .. } => Some(*outage),
-                    Sent::Taken { .. } | Sent::Unknown | Sent::NotToThisRecipient(_) => None,
+                    Sent::Taken { .. } | Sent::Unknown | Sent::NotToThisRecipient(_) | Sent::Refused(_) => None,
                 };
                 let fails_until = outage.map(|outage| Instant::now() + outage);
                 self.observe(|observed| observed.record(begun.elapsed(), fails_until));
@@ -109,7 +109,7 @@ impl Delivery {
                     Sent::NotToThisRecipient(reason) => {
                         tracing::warn!(outcome = "recipient_rejected", reason, challenge = id, mail, duration_ms);
                     }
-                    Sent::Failed { reason, .. } => {
+                    Sent::Refused(reason) | Sent::Failed { reason, .. } => {
                         tracing::error!(outcome = "mail_not_sent", reason, challenge = id, mail, duration_ms);
                     }
                 }
@@ -130,8 +130,9 @@ impl Delivery {
         let mail = match self.templates.render(message) {
             Ok(mail) => mail,
             Err(error) => {
+                // Of one mail, or of one language: it is no outage that others would share.
                 tracing::error!(outcome = "template_failed", file = error.file, line = error.line);
-                return Sent::Failed { reason: "template_failed", outage: LONG_OUTAGE };
+                return Sent::Refused("template_failed");
             }
         };
         match self.attempt(message, &mail, deadline).await {
@@ -170,7 +171,7 @@ impl Delivery {
             .destination(Destination::builder().to_addresses(message.to.address.as_str()).build())
             .content(EmailContent::builder().simple(simple).build());
         match timeout_at(deadline.min(Instant::now() + ATTEMPT), request.send()).await {
-            Ok(result) => judge(result, from.address.as_str()),
+            Ok(result) => judge(result, &self.settings),
             // The connection has its own, shorter limit, so the request was on its way.
             Err(_) => Attempt::Over(Sent::Unknown),
         }
@@ -190,6 +191,9 @@ enum Sent {
     Unknown,
     /// SES does not want to send to this address. Said to nobody: it would tell that somebody has this address.
     NotToThisRecipient(&'static str),
+    /// The mail is not sent, perhaps because of its recipient, perhaps because of our settings. Said to nobody, like the above,
+    /// but loudly in the log.
+    Refused(&'static str),
     /// SES certainly did not take it, and would have taken no other either. Unknown users are told the same for as long as
     /// `outage` may last.
     Failed { reason: &'static str, outage: Duration },
@@ -210,11 +214,15 @@ enum Attempt {
 }
 
 /// Judges SES's answer. The texts in it are foreign and are never passed on; what comes out are words of ours.
-fn judge(answer: Result<SendEmailOutput, SdkError<SendEmailError>>, from_address: &str) -> Attempt {
+fn judge(answer: Result<SendEmailOutput, SdkError<SendEmailError>>, settings: &SesSettings) -> Attempt {
     use Attempt::{CertainlyNotTaken, Over};
-    use Sent::{NotToThisRecipient, Taken, Unknown};
+    use Sent::{NotToThisRecipient, Refused, Taken, Unknown};
 
     let failed = |reason| Over(Sent::Failed { reason, outage: LONG_OUTAGE });
+    let names_sender = |text: &str| {
+        let identity = settings.identity_arn.as_deref();
+        std::iter::once(settings.from.address.as_str()).chain(identity).any(|sender| text.contains(sender))
+    };
     match answer {
         Ok(output) => Over(Taken { message_id: output.message_id }),
         Err(SdkError::ConstructionFailure(_)) => failed("request_not_built"),
@@ -231,11 +239,11 @@ fn judge(answer: Result<SendEmailOutput, SdkError<SendEmailError>>, from_address
                 // Without a code it may be a proxy that speaks, and SES may have taken the mail.
                 (500.., None) => Over(Unknown),
                 (500.., Some(_)) => CertainlyNotTaken("service_error"),
-                (_, Some("MessageRejected")) if error.message().is_some_and(|text| text.contains(from_address)) => {
+                (_, Some("MessageRejected")) if error.message().is_some_and(names_sender) => {
                     failed("sender_not_verified")
                 }
                 (_, Some("MessageRejected")) => Over(NotToThisRecipient("message_rejected")),
-                (_, Some("BadRequestException")) => Over(NotToThisRecipient("bad_request")),
+                (_, Some("BadRequestException")) => Over(Refused("bad_request")),
                 (_, Some("AccountSuspendedException")) => failed("account_suspended"),
                 (_, Some("SendingPausedException")) => failed("sending_paused"),
                 (_, Some("LimitExceededException")) => failed("limit_exceeded"),

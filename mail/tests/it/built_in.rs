@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use auth_challenge::code::{Alphabet, CodeFormat};
 use auth_challenge::create_auth_challenge::Message;
 use auth_challenge::recipient::{GreetingName, LanguageTag};
 use auth_challenge::settings::MailSettings;
@@ -17,8 +18,12 @@ fn templates(given: &[(&str, &str)]) -> Templates {
     Templates::new(MailSettings::from_vars(&vars).unwrap()).unwrap()
 }
 
+fn eight_digits() -> CodeFormat {
+    CodeFormat::new(Alphabet::Digits, 8).unwrap()
+}
+
 fn message(language: &str) -> Message {
-    example_message(LanguageTag::parse(language))
+    example_message(LanguageTag::parse(language), eight_digits())
 }
 
 /// The mails of all languages.
@@ -274,7 +279,7 @@ fn the_language_is_the_clients_or_the_users_or_the_default() {
 #[test]
 fn every_length_of_code_is_shown_whole() {
     use auth_challenge::challenge::Nonce;
-    use auth_challenge::code::{Alphabet, CodeFormat, CodeKey, MAX_LENGTH, MIN_LENGTH};
+    use auth_challenge::code::{CodeKey, MAX_LENGTH, MIN_LENGTH};
     use auth_challenge::user::SignIn;
 
     let templates = templates(&[("APP_DOMAIN", "example.com")]);

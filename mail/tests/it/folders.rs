@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use auth_challenge::code::{Alphabet, CodeFormat};
 use auth_challenge::recipient::LanguageTag;
 use auth_challenge::settings::MailSettings;
 use sign_in_mail::{TemplateError, Templates, example_message};
@@ -20,6 +21,10 @@ fn folder(name: &str) -> PathBuf {
     }
     fs::copy(built_in.join("layout.html"), folder.join("layout.html")).unwrap();
     folder
+}
+
+fn eight_digits() -> CodeFormat {
+    CodeFormat::new(Alphabet::Digits, 8).unwrap()
 }
 
 fn templates_with(folder: &Path, given: &[(&str, &str)]) -> Result<Templates, TemplateError> {
@@ -66,7 +71,8 @@ fn templates_of_ones_own_are_used_instead_of_the_built_in_ones() {
     fs::create_dir(folder.join("en/old.txt")).unwrap();
     let templates = templates(&folder).unwrap();
     assert_eq!(templates.languages().collect::<Vec<_>>(), ["en", "pl"]);
-    let mail = |language: &str| templates.render(&example_message(LanguageTag::parse(language))).unwrap();
+    let mail =
+        |language: &str| templates.render(&example_message(LanguageTag::parse(language), eight_digits())).unwrap();
     assert!(mail("pl-PL").text.contains("Proszę:"));
     assert_eq!(mail("de").language, "en");
 }
@@ -139,7 +145,7 @@ fn a_subject_is_one_line_without_a_code() {
         "{% if domain_bound_code %}{{ domain_bound_code }}",
     );
     let templates = templates_with(&folder, &[("APP_DOMAIN", "example.com")]).unwrap();
-    let subject = templates.render(&example_message(None)).unwrap().subject;
+    let subject = templates.render(&example_message(None, eight_digits())).unwrap().subject;
     assert_eq!(*subject, "Your code to sign in to example.com");
 }
 
@@ -163,7 +169,7 @@ fn what_a_template_includes_is_escaped_as_the_template_is() {
     fs::write(folder.join("signature.txt"), "{{ app_name }}").unwrap();
     edit(&folder.join("en/body.html"), "{% block not_you %}", "{% block not_you %}{% include \"signature.txt\" %}: ");
     let templates = templates_with(&folder, &[("APP_NAME", "<b>A & B</b>")]).unwrap();
-    let mail = templates.render(&example_message(None)).unwrap();
+    let mail = templates.render(&example_message(None, eight_digits())).unwrap();
     assert!(!mail.html.contains("<b>A") && mail.html.contains("&lt;b&gt;A &amp; B&lt;"), "{}", *mail.html);
     assert!(mail.text.contains("<b>A & B</b>"), "{}", *mail.text);
 }
@@ -221,7 +227,7 @@ fn a_language_has_one_folder() {
     assert_eq!(error.to_string(), "TEMPLATE_DIR: pt_BR: this is the language of pt-BR");
     fs::remove_dir_all(folder.join("pt-BR")).unwrap();
     // What mail programs are told is a tag.
-    let mail = templates(&folder).unwrap().render(&example_message(LanguageTag::parse("pt"))).unwrap();
+    let mail = templates(&folder).unwrap().render(&example_message(LanguageTag::parse("pt"), eight_digits())).unwrap();
     assert!(mail.language == "pt-BR" && mail.html.contains("lang=\"pt-BR\""), "{}", mail.language);
 }
 

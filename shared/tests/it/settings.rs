@@ -155,7 +155,7 @@ fn f59_the_mail_needs_a_sender() {
 #[test]
 fn what_people_sign_in_to_is_named_or_called_like_the_sender() {
     let long = "x".repeat(65);
-    for bad in ["Acme\nBcc: eve@evil.example", &long] {
+    for bad in ["Acme\nBcc: eve@evil.example", "Ac\u{2028}me", "\u{202e}Acme", "   ", &long] {
         check(&[("APP_NAME", bad)], "APP_NAME must be 1 to 64 characters without line breaks");
     }
     let name = |given: &[(&str, &str)]| settings(MailSettings::from_vars, given).unwrap().app_name;
@@ -179,7 +179,7 @@ fn f59_what_may_be_left_out_is_checked_when_it_is_there() {
             "SES_IDENTITY_ARN",
             "arn:aws:ses:eu-west-1:111122223333:identity/example.com",
             "arn:aws:sns:eu-west-1:111122223333:identity/example.com",
-            "the ARN of an SES identity: arn:aws:ses:<region>:<account>:identity/<domain or address>",
+            "the ARN of an SES identity in the region that sends: arn:aws:ses:<region>:<account>:identity/<domain or address>",
         ),
         ("SES_REGION", "us-gov-west-1", "Ireland", "a region such as eu-west-1"),
         ("APP_DOMAIN", "example.com", "https://example.com", "a domain such as example.com"),
@@ -196,6 +196,15 @@ fn f59_what_may_be_left_out_is_checked_when_it_is_there() {
         }
     }
     assert_eq!(read(&[("TEMPLATE_DIR", "mail-templates")]), Ok(()));
+    for bad in ["arn:aws:ses:::identity/a.b", "arn:aws:ses:eu-west-1:1:identity/example.com", "*"] {
+        assert!(read(&[("SES_IDENTITY_ARN", bad)]).is_err(), "{bad}");
+    }
+    let arn = ("SES_IDENTITY_ARN", "arn:aws:ses:eu-west-1:111122223333:identity/example.com");
+    for (region, fits) in [("AWS_REGION", true), ("SES_REGION", true)] {
+        assert_eq!(read(&[arn, (region, "eu-west-1")]).is_ok(), fits);
+        assert_eq!(read(&[arn, (region, "eu-central-1")]).is_ok(), !fits);
+    }
+    assert_eq!(read(&[arn, ("AWS_REGION", "us-east-1"), ("SES_REGION", "eu-west-1")]), Ok(()));
 }
 
 #[test]
