@@ -135,6 +135,7 @@ await tabTo(page, 'resend');
 await page.keyboard.press('Enter');
 // The same code again: whichever mail is read, it is right.
 assert.equal(await newestCode(page), code);
+await page.waitForFunction(text => document.getElementById('status').textContent === text, 'We have mailed the same code again.');
 await page.waitForFunction(() => document.activeElement.id === 'code');
 assert.equal(await page.textContent('#attempts'), '2 attempts left.');
 await page.keyboard.type(code);
@@ -277,13 +278,28 @@ const japaneseCode = await newestCode(japanese);
 await japanese.focus('#restart');
 await japanese.tap('#paste');
 await japanese.waitForFunction(() => document.activeElement.id === 'code');
+// What cannot be the code costs nothing.
+const calls = metadata(japanese);
+await japanese.fill('#code', '12');
+await japanese.tap('#answer button[type=submit]');
+await alertIs(japanese, ja.mismatch);
+assert.deepEqual(calls, []);
+// The reply is lost: the Session is spent, and one begins again.
 await japanese.fill('#code', japaneseCode);
-await japanese.context().setOffline(true);
+await japanese.route(`${endpoint}/`, async route => {
+  await route.fetch();
+  await route.abort();
+}, {times: 1});
 await japanese.tap('#answer button[type=submit]');
 await alertIs(japanese, ja.unreachable);
-await japanese.context().setOffline(false);
+await isAt(japanese, 'begin');
+await japanese.tap('#begin button');
+await isAt(japanese, 'answer');
+await japanese.fill('#code', await newestCode(japanese));
 await japanese.tap('#answer button[type=submit]');
 await isAt(japanese, 'done');
+// Without scrolling.
+assert.ok((await japanese.locator('#result').boundingBox()).y >= 0);
 await shot(japanese, 'done-phone-ja-light');
 await japanese.close();
 

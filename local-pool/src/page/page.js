@@ -8,6 +8,7 @@ let language; // a key of WORDS
 let words; // in that language
 let challenge = null; // what is to be answered: {username, typed, session, parameters}
 let alerted = null; // what the alert says: {key, values}
+let told = null; // the words for what was done
 let verified = null; // whether the last tokens are
 let busy = false;
 
@@ -88,6 +89,7 @@ function speak(tag) {
 // What depends on how far the sign-in is.
 function render() {
   if (alerted) say(alerted.key, alerted.values);
+  $('status').textContent = told ? words[told] : '';
   if (verified !== null) $('verified').textContent = verified ? words.verified : words.notVerified;
   if (challenge) {
     const {codeLength, codeAlphabet, attemptsLeft} = challenge.parameters;
@@ -164,11 +166,12 @@ function answer({username, session}, text, metadata) {
   });
 }
 
-function present(reply, {username, typed}) {
+function present(reply, {username, typed}, resent) {
   const parameters = reply.ChallengeParameters;
   challenge = {username, typed, session: reply.Session, parameters};
   $('code').value = '';
   $('code').inputMode = parameters.codeAlphabet === 'digits' ? 'numeric' : 'text';
+  told = resent && !parameters.errorCode ? 'resent' : null;
   say(ERRORS[parameters.errorCode] ?? null);
   render();
   show('answer');
@@ -179,10 +182,10 @@ async function respond(text, metadata) {
   try {
     const reply = await answer(challenge, text, metadata);
     if (reply.AuthenticationResult) await finish(reply.AuthenticationResult);
-    else present(reply, challenge);
+    else present(reply, challenge, metadata?.action === 'RESEND');
   } catch (error) {
-    // Whoever did not get through has not spent the Session, and can try again.
-    if (error.key !== 'unreachable') restart();
+    // Also when no reply came: the Session may have been spent, and serves once.
+    restart();
     complain(expired ? new Refusal('expired') : error);
   }
 }
@@ -220,14 +223,27 @@ async function verify(token) {
 // A digit of any script, and the twenty letters in either case, as the functions read them.
 const SYMBOL = {digits: '\\p{Nd}', letters: '[B-DF-HJ-NP-TV-XZb-df-hj-np-tv-xz]'};
 
-// Takes a text that is a code and nothing else, however it was copied out of a mail.
-function take(text) {
+// The code that a text is, however it was copied out of a mail, or null.
+function codeIn(text) {
   const {codeAlphabet, codeLength} = challenge.parameters;
   const code = text.replace(/[\s\p{Pd}\p{Cf}]/gu, '');
-  if (!new RegExp(`^${SYMBOL[codeAlphabet]}{${codeLength}}$`, 'u').test(code)) return false;
+  return new RegExp(`^${SYMBOL[codeAlphabet]}{${codeLength}}$`, 'u').test(code) ? code : null;
+}
+
+// Signs in with a text if it is a code.
+function take(text) {
+  const code = codeIn(text);
+  if (code === null) return false;
   $('code').value = code;
   $('answer').requestSubmit();
   return true;
+}
+
+// What cannot be the code is not sent: each answer costs an attempt.
+async function submit() {
+  const code = codeIn($('code').value);
+  if (code === null) say('mismatch');
+  else await respond(code);
 }
 
 $('code').addEventListener('paste', event => {
@@ -239,7 +255,7 @@ $('paste').addEventListener('click', async () => {
   // Whoever does not let us read it can still paste it into the field.
   const text = await navigator.clipboard.readText().catch(() => '');
   if (!challenge || take(text)) return;
-  if (text) $('code').value = text.trim();
+  if (text) $('code').value = text.trim().slice(0, $('code').maxLength);
   $('code').focus();
 });
 
@@ -255,6 +271,8 @@ function guard(action) {
     for (const button of buttons) button.disabled = true;
     // So that the same words are news once more.
     say(null);
+    told = null;
+    $('status').textContent = '';
     try {
       await action();
     } finally {
@@ -267,7 +285,7 @@ function guard(action) {
 }
 
 $('begin').addEventListener('submit', guard(begin));
-$('answer').addEventListener('submit', guard(() => respond($('code').value)));
+$('answer').addEventListener('submit', guard(submit));
 $('resend').addEventListener('click', guard(() => respond('-', {action: 'RESEND'})));
 $('restart').addEventListener('click', restart);
 $('again').addEventListener('click', restart);
