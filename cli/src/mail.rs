@@ -120,17 +120,18 @@ fn write_all(folder: &Path, examples: &[Example<'_>]) -> Result<(), Box<dyn Erro
     fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
     let mut sections = String::new();
     for example in examples {
-        let Mail { language, subject, text, .. } = &example.mail;
+        let Mail { language, subject, text, html } = &example.mail;
         for (format, extension) in [(Format::Text, "txt"), (Format::Html, "html"), (Format::Eml, "eml")] {
             write(&folder.join(format!("{language}.{extension}")), &example.format(format)?)?;
         }
         sections.push_str(&format!(
             "<section lang=\"{language}\">\n\
-             <h2>{language} <bdi>{subject}</bdi></h2>\n\
+             <h2>{language}: <bdi>{subject}</bdi></h2>\n\
              <iframe class=\"light\" title=\"{language}, light\" src=\"{language}.html\"></iframe>\n\
              <iframe class=\"dark\" title=\"{language}, dark\" src=\"{language}.html\"></iframe>\n\
-             <pre dir=\"auto\">{text}</pre>\n\
+             <pre dir=\"{direction}\">{text}</pre>\n\
              </section>\n",
+            direction = if html.contains("dir=\"rtl\"") { "rtl" } else { "ltr" },
             subject = escape(subject),
             text = escape(text),
         ));
@@ -167,6 +168,7 @@ const INDEX: &str = "<!DOCTYPE html>
 </head>
 <body>
 <h1>The mails, in every language</h1>
+<p>As HTML in light and dark mode (where the browser lets a page choose), and as text.</p>
 SECTIONS</body>
 </html>
 ";

@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 /// Passwordless sign-in for Amazon Cognito, on this machine.
 ///
 /// Without a command it starts the local pool. The functions take their settings from the environment, as in
-/// `CODE_LENGTH=6 cargo run`; the README lists them.
+/// `CODE_LENGTH=6 cargo run`; docs/settings.md lists them.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct CommandLine {

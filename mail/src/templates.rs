@@ -13,7 +13,7 @@ use auth_challenge::code::{Alphabet, CodeFormat, CodeKey};
 use auth_challenge::create_auth_challenge::Message;
 use auth_challenge::email_address::EmailAddress;
 use auth_challenge::recipient::{GreetingName, LanguageTag, Recipient};
-use auth_challenge::settings::{MailSettings, TEMPLATE_DIR};
+use auth_challenge::settings::{DEFAULT_LOCALE, MailSettings, TEMPLATE_DIR};
 use auth_challenge::user::SignIn;
 
 use crate::languages::{Language, choose};
@@ -81,9 +81,9 @@ impl Templates {
         }
         let preferred = choose(&languages, &settings.default_locale);
         let default = preferred.and_then(|preferred| languages.iter().position(|language| language == preferred));
-        let default = default.ok_or_else(|| {
-            let missing = format!("{}/{BODY_TEXT}", settings.default_locale.as_str());
-            TemplateError::of(&missing, "there is no such file, and its language is the default")
+        let default = default.ok_or_else(|| TemplateError {
+            variable: DEFAULT_LOCALE,
+            ..TemplateError::of("", format!("there are no templates for {}", settings.default_locale.as_str()))
         })?;
         let templates = Templates { files, languages, default, settings };
         // Those of the program are checked before it is built.
@@ -104,12 +104,26 @@ impl Templates {
         let language = found.next().unwrap_or(&self.languages[self.default]);
         Parts::parse(&self.files, language)
             .and_then(|parts| parts.render(&self.settings, message))
-            .map_err(|error| TemplateError::from_minijinja(&error, &language.folder))
+            .map_err(|error| self.error(&error, language))
     }
 
     /// The languages' folders, in order.
     pub fn languages(&self) -> impl Iterator<Item = &str> {
         self.languages.iter().map(|language| language.folder.as_str())
+    }
+
+    fn error(&self, error: &minijinja::Error, language: &Language) -> TemplateError {
+        let file = error.name().unwrap_or(&language.folder);
+        let mut what = error.kind().to_string();
+        if let Some(detail) = error.detail() {
+            what = format!("{what}: {detail}");
+        } else if let Some((source, line)) = self.files.get(file).zip(error.line()) {
+            // The name of a value that there is not stands only there.
+            let line: String =
+                source.lines().nth(line.saturating_sub(1)).unwrap_or_default().trim().chars().take(80).collect();
+            what = format!("{what} in `{line}`");
+        }
+        TemplateError { line: error.line(), ..TemplateError::of(file, what) }
     }
 
     /// Tries every template with the settings on mails with and without a name, for much, little and no time.
@@ -126,7 +140,7 @@ impl Templates {
                     return Err(TemplateError::of(&name, "there is no such file"));
                 }
             }
-            let error = |error| TemplateError::from_minijinja(&error, folder);
+            let error = |error| self.error(&error, language);
             let parts = Parts::parse(&self.files, language).map_err(error)?;
             for minutes in [10, 2, 1, 0] {
                 for name in ["Alice", ""] {
@@ -155,7 +169,7 @@ fn check_mail(mail: &Mail, settings: &MailSettings, message: &Message) -> Result
     }
     for (part, text) in [(BODY_TEXT, &**mail.text), (BODY_HTML, &without_comments(&mail.html))] {
         if !text.contains(&code) {
-            return Err((part, "the code is not shown"));
+            return Err((part, "the code is not shown, neither here nor in what this extends or includes"));
         }
     }
     let Some(domain) = &settings.app_domain else { return Ok(()) };
@@ -249,6 +263,7 @@ fn text(path: &Path, name: &str) -> Result<String, TemplateError> {
 /// A template that cannot be used: which, in which line, and why.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TemplateError {
+    variable: &'static str,
     /// File, below the folder; empty for the folder itself.
     pub file: String,
     /// Line, from 1 on, where one is to blame.
@@ -258,20 +273,13 @@ pub struct TemplateError {
 
 impl TemplateError {
     fn of(file: &str, what: impl Into<String>) -> TemplateError {
-        TemplateError { file: file.to_owned(), line: None, what: what.into() }
-    }
-
-    fn from_minijinja(error: &minijinja::Error, language: &str) -> TemplateError {
-        let kind = error.kind().to_string();
-        let what = error.detail().map_or(kind.clone(), |detail| format!("{kind}: {detail}"));
-        let file = error.name().unwrap_or(language).to_owned();
-        TemplateError { file, line: error.line(), what }
+        TemplateError { variable: TEMPLATE_DIR, file: file.to_owned(), line: None, what: what.into() }
     }
 }
 
 impl fmt::Display for TemplateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{TEMPLATE_DIR}: ")?;
+        write!(f, "{}: ", self.variable)?;
         match self.line {
             _ if self.file.is_empty() => {}
             None => write!(f, "{}: ", self.file)?,

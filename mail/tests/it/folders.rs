@@ -95,12 +95,17 @@ fn a_template_that_does_not_parse_is_named_with_its_line() {
 
 #[test]
 fn a_value_that_there_is_not_is_named_with_its_line() {
-    check("en/body.txt", "{{ asked_at }}", "{{ askedAt }}", "TEMPLATE_DIR: en/body.txt, line 5: undefined value");
+    check(
+        "en/body.txt",
+        "{{ asked_at }}",
+        "{{ askedAt }}",
+        "TEMPLATE_DIR: en/body.txt, line 5: undefined value in `Somebody, probably you, asked on {{ askedAt }} to sign in to {{ app_name }} with`",
+    );
     check(
         "en/subject.txt",
         "{{ app_name }}",
         "{{ user.email }}",
-        "TEMPLATE_DIR: en/subject.txt, line 1: undefined value",
+        "TEMPLATE_DIR: en/subject.txt, line 1: undefined value in `{% if code %}{{ code }} – {% endif %}Your code to sign in to {{ user.email }}`",
     );
     check(
         "en/body.html",
@@ -119,9 +124,24 @@ fn a_value_that_there_is_not_is_named_with_its_line() {
 #[test]
 fn a_template_that_leaves_the_code_out_is_named() {
     let (in_subject, domain) = ([("CODE_IN_SUBJECT", "true")], [("APP_DOMAIN", "example.com")]);
-    check("pl/body.txt", "{{ code }}", "4711", "TEMPLATE_DIR: pl/body.txt: the code is not shown");
-    check("layout.html", "{{ code }}", "4711", "TEMPLATE_DIR: en/body.html: the code is not shown");
-    check("layout.html", "{{ code }}", "<!-- {{ code }} -->", "TEMPLATE_DIR: en/body.html: the code is not shown");
+    check(
+        "pl/body.txt",
+        "{{ code }}",
+        "4711",
+        "TEMPLATE_DIR: pl/body.txt: the code is not shown, neither here nor in what this extends or includes",
+    );
+    check(
+        "layout.html",
+        "{{ code }}",
+        "4711",
+        "TEMPLATE_DIR: en/body.html: the code is not shown, neither here nor in what this extends or includes",
+    );
+    check(
+        "layout.html",
+        "{{ code }}",
+        "<!-- {{ code }} -->",
+        "TEMPLATE_DIR: en/body.html: the code is not shown, neither here nor in what this extends or includes",
+    );
     let missing = "TEMPLATE_DIR: en/subject.txt: the code is not shown although CODE_IN_SUBJECT is set";
     check_with(&in_subject, "en/subject.txt", "{% if code %}{{ code }} – {% endif %}", "", missing);
     let not_last = "TEMPLATE_DIR: en/body.txt: domain_bound_code is not the last line although APP_DOMAIN is set";
@@ -202,7 +222,7 @@ fn a_file_that_is_missing_is_named() {
     fs::remove_file(folder.join("pl/body.html")).unwrap();
     let error = |result: Result<Templates, TemplateError>| result.map(drop).unwrap_err().to_string();
     assert_eq!(error(templates(&folder)), "TEMPLATE_DIR: pl/body.html: there is no such file");
-    let missing = "TEMPLATE_DIR: de/body.txt: there is no such file, and its language is the default";
+    let missing = "DEFAULT_LOCALE: there are no templates for de";
     assert_eq!(error(templates_with(&folder, &[("DEFAULT_LOCALE", "de")])), missing);
     fs::create_dir(folder.join("old version")).unwrap();
     fs::write(folder.join("old version/body.txt"), "").unwrap();
