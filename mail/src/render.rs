@@ -155,7 +155,8 @@ fn environment<'a>(files: &'a Files, language: &Language, form: Form) -> Result<
     environment.add_function("plural", move |count: u64, forms: Kwargs| plural(&id, count, &forms));
     for (name, source) in files {
         let is_wanted = match (name.rsplit_once('/'), form) {
-            (None, _) => true,
+            (None, Form::Text) => !name.ends_with(".html"),
+            (None, Form::Html) => true,
             (Some((folder, part)), Form::Text) => folder == language.folder && part != BODY_HTML,
             (Some((folder, part)), Form::Html) => folder == language.folder && part == BODY_HTML,
         };

@@ -142,15 +142,13 @@ impl Templates {
             }
             let error = |error| self.error(&error, language);
             let parts = Parts::parse(&self.files, language).map_err(error)?;
-            for minutes in [10, 2, 1, 0] {
-                for name in ["Alice", ""] {
-                    let mut message = example_message(None, eight_digits());
-                    message.valid_for = Duration::from_secs(60 * minutes);
-                    message.to.name = GreetingName::parse(name);
-                    let mail = parts.render(&self.settings, &message).map_err(error)?;
-                    check_mail(&mail, &self.settings, &message)
-                        .map_err(|(part, what)| TemplateError::of(&format!("{folder}/{part}"), what))?;
-                }
+            for (minutes, name) in [(10, "Alice"), (2, ""), (1, "Alice"), (0, "")] {
+                let mut message = example_message(None, eight_digits());
+                message.valid_for = Duration::from_secs(60 * minutes);
+                message.to.name = GreetingName::parse(name);
+                let mail = parts.render(&self.settings, &message).map_err(error)?;
+                check_mail(&mail, &self.settings, &message)
+                    .map_err(|(part, what)| TemplateError::of(&format!("{folder}/{part}"), what))?;
             }
         }
         Ok(())
