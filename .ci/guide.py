@@ -91,7 +91,7 @@ def mails(email):
 
 
 def code(email):
-    return re.search(r"^[0-9]{4} [0-9]{4}$", mails(email)[0]["text"], re.MULTILINE)[0]
+    return re.search(r"^[0-9]{4}\s[0-9]{4}$", mails(email)[0]["text"], re.MULTILINE)[0]
 
 
 async def begins(terminal, email):
