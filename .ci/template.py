@@ -40,27 +40,46 @@ def of_ses(resource):
     return {"Fn::Sub": ["arn:${AWS::Partition}:ses:${Region}:${AWS::AccountId}:" + resource, {"Region": region}]}
 
 
-# One role per function. All may write logs; create may also send mail, as one sender.
+# One role per function. All may write logs; create may also send mail, as one sender; create and verify may count.
+MAIL = {
+    "Sid": "MailFromOneAddress",
+    "Effect": "Allow",
+    "Action": "ses:SendEmail",
+    "Resource": [
+        {"Fn::If": ["HasIdentityArn", {"Ref": "SESIdentityArn"}, of_ses("identity/${SESIdentity}")]},
+        {"Fn::If": ["HasConfigurationSet", of_ses("configuration-set/${SESConfigurationSet}"), {"Ref": "AWS::NoValue"}]},
+    ],
+    "Condition": {"StringEquals": {"ses:FromAddress": {"Ref": "SESFromAddress"}}},
+}
+COUNT = {
+    "Sid": "CountForAccounts",
+    "Effect": "Allow",
+    "Action": "dynamodb:UpdateItem",
+    "Resource": {"Fn::GetAtt": ["LimitsTable", "Arn"]},
+}
+ALLOWED = {"CreateAuthChallengeFunctionRole": [MAIL, COUNT], "VerifyAuthChallengeFunctionRole": [COUNT]}
+
+
+def statements(policy):
+    if "Fn::If" in policy:
+        condition, policy, otherwise = policy["Fn::If"]
+        assert (condition, otherwise) == ("CountsAcrossSignIns", {"Ref": "AWS::NoValue"}), policy
+    return policy["PolicyDocument"]["Statement"]
+
+
 roles = of_type("AWS::IAM::Role")
 assert sorted(roles) == sorted(name + "Role" for name in functions)
 for name, role in roles.items():
     assert role["Properties"]["ManagedPolicyArns"] == [BASIC], name
-    policies = role["Properties"].get("Policies", [])
-    if name != "CreateAuthChallengeFunctionRole":
-        assert policies == [], name
-        continue
-    [policy] = policies
-    [statement] = policy["PolicyDocument"]["Statement"]
-    assert statement == {
-        "Sid": "MailFromOneAddress",
-        "Effect": "Allow",
-        "Action": "ses:SendEmail",
-        "Resource": [
-            {"Fn::If": ["HasIdentityArn", {"Ref": "SESIdentityArn"}, of_ses("identity/${SESIdentity}")]},
-            {"Fn::If": ["HasConfigurationSet", of_ses("configuration-set/${SESConfigurationSet}"), {"Ref": "AWS::NoValue"}]},
-        ],
-        "Condition": {"StringEquals": {"ses:FromAddress": {"Ref": "SESFromAddress"}}},
-    }, statement
+    allowed = [each for policy in role["Properties"].get("Policies", []) for each in statements(policy)]
+    assert allowed == ALLOWED.get(name, []), (name, allowed)
+
+# What is counted is kept by its key alone, forgotten in time, and by nobody restored.
+table = resources["LimitsTable"]
+assert table["Condition"] == "CountsAcrossSignIns"
+assert table["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
+assert table["Properties"]["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": False}
 
 # Templates of one's own come in a layer, if there is one.
 layers = functions["CreateAuthChallengeFunction"]["Properties"]["Layers"]

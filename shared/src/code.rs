@@ -14,6 +14,8 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -82,6 +84,11 @@ impl CodeFormat {
     /// How many symbols a code has.
     pub fn length(self) -> usize {
         self.length
+    }
+
+    /// The entropy of a code in bits.
+    pub fn bits(self) -> f64 {
+        (self.alphabet.symbols().len() as f64).log2() * self.length as f64
     }
 }
 
@@ -228,6 +235,14 @@ impl Answer {
             }
         }
         answer
+    }
+}
+
+impl Answer {
+    /// A short text that is the same for the same answer to the same challenge, and tells nothing without the key.
+    pub fn tag(&self, keys: &CodeKeys, sign_in: &SignIn, nonce: &Nonce) -> String {
+        let mac = keys.current.mac("answer/v1", sign_in, &[nonce.bytes(), &self.symbols[..], &[self.understood]]);
+        URL_SAFE_NO_PAD.encode(&mac[..12])
     }
 }
 

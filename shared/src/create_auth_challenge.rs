@@ -7,6 +7,7 @@ use rand::CryptoRng;
 use crate::challenge::{ChallengeKind, ChallengeState, ErrorCode, Nonce, PublicChallengeParameters, UnixSeconds};
 use crate::client_metadata::{Action, ClientMetadata};
 use crate::code::Code;
+use crate::limits::{Account, Count, Limited, Limits};
 use crate::recipient::{LanguageTag, Recipient};
 use crate::rounds::{Rounds, Standing};
 use crate::settings::{CreateSettings, ShowDestination};
@@ -53,74 +54,49 @@ pub struct Message {
     pub valid_for: Duration,
 }
 
-/// Makes the challenge of the next round.
-///
-/// The first one, and the one after a parameter round, get a new nonce and a mail. Every later one repeats the challenge
-/// before it: the same code with the same end, and a mail only when the client asked for one and may have it.
-///
-/// # Errors
-///
-/// [`TriggerError::Internal`] for a history after which define-auth-challenge presents no challenge.
-pub fn decide(
-    settings: &CreateSettings,
-    sign_in: &SignIn,
-    user: &User,
-    rounds: &Rounds,
-    metadata: &ClientMetadata,
-    now: UnixSeconds,
-    rng: &mut impl CryptoRng,
-) -> Result<Challenge, TriggerError> {
-    let next = match rounds.standing() {
-        Standing::Begun | Standing::SrpBegun | Standing::PasswordVerified if settings.parameter_round => {
-            Next::begin(ChallengeKind::Parameters, settings, now, rng)
-        }
-        Standing::Begun | Standing::SrpBegun | Standing::PasswordVerified => {
-            Next::begin(ChallengeKind::Code, settings, now, rng)
-        }
-        Standing::Answered { state, correct: false, .. } => match state.kind {
-            ChallengeKind::Parameters => Next::begin(ChallengeKind::Code, settings, now, rng),
-            ChallengeKind::Code => Next::again(&state, settings, metadata.action, now),
-        },
-        Standing::Answered { correct: true, .. } | Standing::Impossible => return Err(TriggerError::Internal),
-    };
-    let Next { state, error, mailed } = next;
-
-    let challenge = &settings.challenge;
-    let sealed_state = state.seal(&challenge.keys, sign_in).ok_or(TriggerError::Internal)?;
-    let code = state.code(&challenge.keys, sign_in, challenge.format).ok_or(TriggerError::Internal)?;
-    let expires_at = state.issued_at.plus(challenge.validity);
-    let deliver = match user {
-        _ if !mailed => Deliver::Nothing,
-        User::Unknown(why) => Deliver::Pretend(*why),
-        User::Known(to) => {
-            let valid_for = Duration::from_secs(expires_at.0.saturating_sub(now.0));
-            Deliver::Mail(Message { to: to.clone(), locale: metadata.locale.clone(), code, asked_at: now, valid_for })
-        }
-    };
-    let public = PublicChallengeParameters {
-        next_step: state.kind,
-        format: challenge.format,
-        attempts_left: challenge.max_attempts.saturating_sub(state.attempts),
-        expires_at,
-        resend_after: state.last_sent.plus(settings.resend_after),
-        error,
-        destination: match settings.show_destination {
-            ShowDestination::Nowhere => None,
-            ShowDestination::Masked => Some(masked_destination(settings, sign_in, user)),
-        },
-    };
-    Ok(Challenge { public, sealed_state, state, deliver })
-}
-
-/// What the next round is about.
-struct Next {
-    state: ChallengeState,
+/// What the next round is about, before it is known whether the account may have its mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// The state of the round.
+    pub state: ChallengeState,
+    /// The state of the round before, if it was about the same code.
+    before: Option<ChallengeState>,
     error: Option<ErrorCode>,
     /// Whether this round comes with a mail.
-    mailed: bool,
+    pub mailed: bool,
 }
 
 impl Next {
+    /// Decides what the next round is about.
+    ///
+    /// The first one, and the one after a parameter round, get a new nonce and a mail. Every later one repeats the challenge
+    /// before it: the same code with the same end, and a mail only when the client asked for one and may have it.
+    ///
+    /// # Errors
+    ///
+    /// [`TriggerError::Internal`] for a history after which define-auth-challenge presents no challenge.
+    pub fn decide(
+        settings: &CreateSettings,
+        rounds: &Rounds,
+        metadata: &ClientMetadata,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Next, TriggerError> {
+        match rounds.standing() {
+            Standing::Begun | Standing::SrpBegun | Standing::PasswordVerified if settings.parameter_round => {
+                Ok(Next::begin(ChallengeKind::Parameters, settings, now, rng))
+            }
+            Standing::Begun | Standing::SrpBegun | Standing::PasswordVerified => {
+                Ok(Next::begin(ChallengeKind::Code, settings, now, rng))
+            }
+            Standing::Answered { state, correct: false, .. } => match state.kind {
+                ChallengeKind::Parameters => Ok(Next::begin(ChallengeKind::Code, settings, now, rng)),
+                ChallengeKind::Code => Ok(Next::again(&state, settings, metadata.action, now)),
+            },
+            Standing::Answered { correct: true, .. } | Standing::Impossible => Err(TriggerError::Internal),
+        }
+    }
+
     /// A new challenge.
     fn begin(kind: ChallengeKind, settings: &CreateSettings, now: UnixSeconds, rng: &mut impl CryptoRng) -> Next {
         let mailed = kind == ChallengeKind::Code;
@@ -133,23 +109,117 @@ impl Next {
             mails: u8::from(mailed),
             last_sent: now,
         };
-        Next { state, error: None, mailed }
+        Next { state, before: None, error: None, mailed }
     }
 
     /// The same challenge after a round that did not succeed.
     fn again(before: &ChallengeState, settings: &CreateSettings, action: Action, now: UnixSeconds) -> Next {
         let state = ChallengeState { attempts: before.attempts_after(action), ..*before };
-        let error = match action {
-            Action::Answer => ErrorCode::CodeMismatch,
-            Action::Resend if before.mails >= settings.max_mails => ErrorCode::ResendLimit,
-            Action::Resend if now < before.last_sent.plus(settings.resend_after) => ErrorCode::ResendTooSoon,
+        let without_mail = |error| Next { state, before: Some(state), error: Some(error), mailed: false };
+        match action {
+            Action::Answer => without_mail(ErrorCode::CodeMismatch),
+            Action::Resend if before.mails >= settings.max_mails => without_mail(ErrorCode::ResendLimit),
+            Action::Resend if now < before.last_sent.plus(settings.resend_after) => {
+                without_mail(ErrorCode::ResendTooSoon)
+            }
             Action::Resend => {
-                let state = ChallengeState { mails: before.mails + 1, last_sent: now, ..state };
-                return Next { state, error: None, mailed: true };
+                let sent = ChallengeState { mails: before.mails + 1, last_sent: now, ..state };
+                Next { state: sent, before: Some(state), error: None, mailed: true }
+            }
+        }
+    }
+
+    /// Counts the mail of this round for the account. Without a mail there is nothing to count. A repeat of Cognito's gets what the
+    /// first call got, and no second mail; a resend that the account may not have becomes a round without one.
+    ///
+    /// # Errors
+    ///
+    /// When the account may not begin a sign-in now.
+    pub fn count(
+        &self,
+        limits: &Limits,
+        client_id: &str,
+        account: &Account,
+        now: UnixSeconds,
+    ) -> Result<Count<Next>, Limited> {
+        if !self.mailed {
+            return Ok(Count::Repeat(self.clone()));
+        }
+        let counted = match self.before {
+            None => account.start(limits, client_id, self.state, now)?,
+            Some(before) => match account.resend(limits, client_id, self.state, now) {
+                Ok(counted) => counted,
+                Err(_) => {
+                    let refused =
+                        Next { state: before, error: Some(ErrorCode::ResendLimit), mailed: false, ..self.clone() };
+                    return Ok(Count::Repeat(refused));
+                }
+            },
+        };
+        Ok(match counted {
+            Count::Keep(account, state) => Count::Keep(account, Next { state, ..self.clone() }),
+            Count::Repeat(state) => Count::Repeat(Next { state, mailed: false, ..self.clone() }),
+        })
+    }
+
+    /// Makes the challenge of the round.
+    ///
+    /// # Errors
+    ///
+    /// [`TriggerError::Internal`] when the key of the challenge is gone.
+    pub fn challenge(
+        self,
+        settings: &CreateSettings,
+        sign_in: &SignIn,
+        user: &User,
+        metadata: &ClientMetadata,
+        now: UnixSeconds,
+    ) -> Result<Challenge, TriggerError> {
+        let Next { state, error, mailed, .. } = self;
+        let challenge = &settings.challenge;
+        let sealed_state = state.seal(&challenge.keys, sign_in).ok_or(TriggerError::Internal)?;
+        let code = state.code(&challenge.keys, sign_in, challenge.format).ok_or(TriggerError::Internal)?;
+        let expires_at = state.issued_at.plus(challenge.validity);
+        let deliver = match user {
+            _ if !mailed => Deliver::Nothing,
+            User::Unknown(why) => Deliver::Pretend(*why),
+            User::Known(to) => {
+                let valid_for = Duration::from_secs(expires_at.0.saturating_sub(now.0));
+                let locale = metadata.locale.clone();
+                Deliver::Mail(Message { to: to.clone(), locale, code, asked_at: now, valid_for })
             }
         };
-        Next { state, error: Some(error), mailed: false }
+        let public = PublicChallengeParameters {
+            next_step: state.kind,
+            format: challenge.format,
+            attempts_left: challenge.max_attempts.saturating_sub(state.attempts),
+            expires_at,
+            resend_after: state.last_sent.plus(settings.resend_after),
+            error,
+            destination: match settings.show_destination {
+                ShowDestination::Nowhere => None,
+                ShowDestination::Masked => Some(masked_destination(settings, sign_in, user)),
+            },
+        };
+        Ok(Challenge { public, sealed_state, state, deliver })
     }
+}
+
+/// Makes the challenge of the next round, where nothing is counted for accounts: [`Next::decide`], then [`Next::challenge`].
+///
+/// # Errors
+///
+/// Those of the two.
+pub fn decide(
+    settings: &CreateSettings,
+    sign_in: &SignIn,
+    user: &User,
+    rounds: &Rounds,
+    metadata: &ClientMetadata,
+    now: UnixSeconds,
+    rng: &mut impl CryptoRng,
+) -> Result<Challenge, TriggerError> {
+    Next::decide(settings, rounds, metadata, now, rng)?.challenge(settings, sign_in, user, metadata, now)
 }
 
 /// The first letters of the address's two halves, always of one length. A user who is not known gets letters that look

@@ -38,6 +38,7 @@ pub mod code;
 pub mod create_auth_challenge;
 pub mod define_auth_challenge;
 pub mod email_address;
+pub mod limits;
 pub mod pre_authentication;
 pub mod recipient;
 pub mod rounds;

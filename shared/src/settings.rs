@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::code::{self, Alphabet, CodeFormat, CodeKey, CodeKeys};
 use crate::email_address::{EmailAddress, Sender, is_domain, is_plain_line};
+use crate::limits::Limits;
 use crate::recipient::LanguageTag;
 
 /// Looks an environment variable up.
@@ -77,8 +78,22 @@ pub const CODE_IN_SUBJECT: &str = "CODE_IN_SUBJECT";
 /// User attribute by which mails greet (`given_name`). Empty or unset: mails greet nobody.
 pub const GREETING_ATTRIBUTE: &str = "GREETING_ATTRIBUTE";
 
+/// DynamoDB table in which mails and wrong answers are counted for each account. Empty or unset: nothing is counted across
+/// sign-ins.
+pub const LIMITS_TABLE: &str = "LIMITS_TABLE";
+/// Mails that an account may have at once, 1 to 10. Default 3.
+pub const MAIL_BURST: &str = "MAIL_BURST";
+/// Seconds after which an account may have one more mail, 10 to 3600. Default 60.
+pub const MAIL_INTERVAL_SECONDS: &str = "MAIL_INTERVAL_SECONDS";
+/// Mails that an account may have in 24 hours, 1 to 200. Default 20.
+pub const MAILS_PER_DAY: &str = "MAILS_PER_DAY";
+/// Wrong answers in a row from which on the next sign-in has to wait, 3 to 50. Default 10.
+pub const SLOW_DOWN_AFTER_FAILURES: &str = "SLOW_DOWN_AFTER_FAILURES";
+/// Wrong answers in a row after which none is judged for a day, 10 to 100 (NIST SP 800-63B-4 §3.2.2). Default 100.
+pub const LATCH_AFTER_FAILURES: &str = "LATCH_AFTER_FAILURES";
+
 /// All of the above.
-pub const VARIABLES: [&str; 27] = [
+pub const VARIABLES: [&str; 33] = [
     CODE_KEY,
     CODE_KEY_PREVIOUS,
     CODE_ALPHABET,
@@ -106,6 +121,12 @@ pub const VARIABLES: [&str; 27] = [
     TEMPLATE_DIR,
     CODE_IN_SUBJECT,
     GREETING_ATTRIBUTE,
+    LIMITS_TABLE,
+    MAIL_BURST,
+    MAIL_INTERVAL_SECONDS,
+    MAILS_PER_DAY,
+    SLOW_DOWN_AFTER_FAILURES,
+    LATCH_AFTER_FAILURES,
 ];
 
 /// The key that the fixtures in `events/` are made with. Everybody knows it, so it is refused unless `AWS_SAM_LOCAL` is
@@ -503,7 +524,48 @@ fn sender(vars: Lookup<'_>) -> Result<Sender, SettingsError> {
     vars(SES_FROM_ADDRESS).and_then(|text| Sender::parse(&text)).ok_or_else(|| error(SES_FROM_ADDRESS, expected))
 }
 
+/// What is counted across sign-ins, and where.
+#[derive(Clone, Debug)]
+pub struct LimitsSettings {
+    /// [`LIMITS_TABLE`].
+    pub table: Option<String>,
+    /// [`MAIL_BURST`], [`MAIL_INTERVAL_SECONDS`], [`MAILS_PER_DAY`], [`SLOW_DOWN_AFTER_FAILURES`] and
+    /// [`LATCH_AFTER_FAILURES`], with what holds for a challenge.
+    pub limits: Limits,
+}
+
+impl LimitsSettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<LimitsSettings, SettingsError> {
+        let ChallengeSettings { max_attempts, validity, .. } = ChallengeSettings::from_vars(vars)?;
+        let number = |variable, default, from, to| {
+            let number = number(vars, variable, default, from, to)?;
+            u32::try_from(number).map_err(|_| error(variable, format!("a whole number from {from} to {to}")))
+        };
+        let name = "the name of a DynamoDB table: 3 to 255 letters, digits, dots, hyphens and underscores";
+        Ok(LimitsSettings {
+            table: optional(vars, LIMITS_TABLE, name, |name| {
+                let fits = (3..=255).contains(&name.len())
+                    && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+                fits.then(|| name.to_owned())
+            })?,
+            limits: Limits {
+                mail_burst: number(MAIL_BURST, 3, 1, 10)?,
+                mail_interval: Duration::from_secs(number(MAIL_INTERVAL_SECONDS, 60, 10, 3_600)?.into()),
+                mails_per_day: number(MAILS_PER_DAY, 20, 1, 200)? as usize,
+                slow_down_after: number(SLOW_DOWN_AFTER_FAILURES, 10, 3, 50)?,
+                latch_after: number(LATCH_AFTER_FAILURES, 100, 10, 100)?,
+                max_attempts,
+                validity,
+            },
+        })
+    }
+}
+
 /// What Lambda tells every function about where it runs and as whom. Lambda ends an environment before its credentials do.
+#[derive(Clone)]
 pub struct AwsSettings {
     /// `AWS_REGION`.
     pub region: String,
@@ -517,6 +579,8 @@ pub struct AwsSettings {
     pub function_version: Option<String>,
     /// `AWS_ENDPOINT_URL_SESV2`, or else `AWS_ENDPOINT_URL`: another SES than the region's own.
     pub ses_endpoint_url: Option<String>,
+    /// `AWS_ENDPOINT_URL_DYNAMODB`, or else `AWS_ENDPOINT_URL`: another DynamoDB than the region's own.
+    pub dynamodb_endpoint_url: Option<String>,
 }
 
 impl AwsSettings {
@@ -537,6 +601,7 @@ impl AwsSettings {
             session_token: given("AWS_SESSION_TOKEN").map(Zeroizing::new),
             function_version: given("AWS_LAMBDA_FUNCTION_VERSION"),
             ses_endpoint_url: url("AWS_ENDPOINT_URL_SESV2").or_else(|| url("AWS_ENDPOINT_URL")).transpose()?,
+            dynamodb_endpoint_url: url("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| url("AWS_ENDPOINT_URL")).transpose()?,
         })
     }
 }

@@ -30,17 +30,20 @@ pub enum TriggerError {
     Maintenance,
     /// The mail service certainly did not take the mail.
     CodeNotSent,
+    /// The account has had too many mails or wrong answers lately.
+    TooManySignIns,
     /// Anything else.
     Internal,
 }
 
 impl TriggerError {
     /// All of them.
-    pub const ALL: [TriggerError; 5] = [
+    pub const ALL: [TriggerError; 6] = [
         TriggerError::MalformedEvent,
         TriggerError::SignInNotAllowed,
         TriggerError::Maintenance,
         TriggerError::CodeNotSent,
+        TriggerError::TooManySignIns,
         TriggerError::Internal,
     ];
 }
@@ -52,6 +55,7 @@ impl fmt::Display for TriggerError {
             TriggerError::SignInNotAllowed => "This sign-in is not allowed",
             TriggerError::Maintenance => "Signing in is paused, please try again later",
             TriggerError::CodeNotSent => "The code could not be sent, please try again",
+            TriggerError::TooManySignIns => "There were too many sign-ins, please try again later",
             TriggerError::Internal => "Something went wrong, please try again",
         })
     }
@@ -341,6 +345,7 @@ mod tests {
                 "SignInNotAllowed: This sign-in is not allowed",
                 "Maintenance: Signing in is paused, please try again later",
                 "CodeNotSent: The code could not be sent, please try again",
+                "TooManySignIns: There were too many sign-ins, please try again later",
                 "Internal: Something went wrong, please try again",
             ]
         );

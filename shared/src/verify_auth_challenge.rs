@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::challenge::{ChallengeKind, ChallengeState, PRIVATE_KEY, UnixSeconds};
 use crate::client_metadata::{Action, ClientMetadata, SignInMethod};
 use crate::code::Answer;
+use crate::limits::Limited;
 use crate::settings::VerifySettings;
 use crate::user::{SignIn, User, WhyUnknown};
 
@@ -34,6 +35,25 @@ pub enum Refusal {
     ForeignChallenge,
     /// There is nobody to sign in.
     UnknownUser(WhyUnknown),
+    /// The account or the challenge has had its answers.
+    Limited(Limited),
+}
+
+impl Verdict {
+    /// Whether the answer was compared with the code, and therefore counts.
+    pub fn is_about_the_answer(self) -> bool {
+        match self {
+            Verdict::Accept | Verdict::Reject(Refusal::CodeMismatch | Refusal::UnknownUser(_)) => true,
+            Verdict::Reject(
+                Refusal::Expired
+                | Refusal::ResendRequested
+                | Refusal::ParameterRound
+                | Refusal::SignInMethodNotSupported
+                | Refusal::ForeignChallenge
+                | Refusal::Limited(_),
+            ) => false,
+        }
+    }
 }
 
 /// Judges an answer, and gives the challenge that it was for if that could be read.

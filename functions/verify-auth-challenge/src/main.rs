@@ -3,20 +3,26 @@
 
 use std::time::SystemTime;
 
+use auth_challenge::challenge::{ChallengeState, UnixSeconds};
 use auth_challenge::client_metadata::ClientMetadata;
-use auth_challenge::settings::VerifySettings;
-use auth_challenge::trigger;
+use auth_challenge::code::Answer;
+use auth_challenge::limits::{Account, Count, account_key};
+use auth_challenge::settings::{AwsSettings, LimitsSettings, VerifySettings};
+use auth_challenge::trigger::{self, TriggerError};
 use auth_challenge::user::{SignIn, User};
 use auth_challenge::verify_auth_challenge::{Refusal, Verdict, decide};
 use aws_lambda_events::cognito::{
     CognitoEventUserPoolsVerifyAuthChallenge, CognitoEventUserPoolsVerifyAuthChallengeResponse,
 };
+use limits_table::Counts;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let env = |name: &str| std::env::var(name).ok();
     trigger::init(&env)?;
     let settings = VerifySettings::from_vars(&env)?;
+    let format = settings.challenge.format;
+    let counts = Counts::new(LimitsSettings::from_vars(&env)?, format, || AwsSettings::from_vars(&env))?;
     trigger::serve(async |event: CognitoEventUserPoolsVerifyAuthChallenge| {
         let sign_in = SignIn::read(&event.cognito_event_user_pools_header)?;
         let request = &event.request;
@@ -25,7 +31,12 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         // Cognito sends a string. Anything else is no code, like an empty answer.
         let answer = request.challenge_answer.as_ref().and_then(|answer| answer.as_str()).unwrap_or_default();
         let private = &request.private_challenge_parameters;
-        let (verdict, state) = decide(&settings, &sign_in, &user, private, answer, &metadata, SystemTime::now().into());
+        let now = SystemTime::now().into();
+        let (mut verdict, state) = decide(&settings, &sign_in, &user, private, answer, &metadata, now);
+        if let (true, Some(state), Some(counts)) = (verdict.is_about_the_answer(), &state, &counts) {
+            // Nobody has been told of the verdict yet.
+            verdict = count(counts, &settings, &sign_in, &user, state, answer, verdict, now).await?;
+        }
 
         let challenge = state.map(|state| state.log_id());
         let client = &sign_in.client_id;
@@ -42,4 +53,30 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         Ok(response)
     })
     .await
+}
+
+/// Counts an answer for its account, as wrong; and then, if it is right, that it was. What the verdict is if it may be one.
+async fn count(
+    counts: &Counts,
+    settings: &VerifySettings,
+    sign_in: &SignIn,
+    user: &User,
+    state: &ChallengeState,
+    answer: &str,
+    verdict: Verdict,
+    now: UnixSeconds,
+) -> Result<Verdict, TriggerError> {
+    let (keys, client, limits) = (&settings.challenge.keys, &sign_in.client_id, counts.limits());
+    let account = account_key(keys, sign_in, user);
+    let tag = Answer::read(answer, settings.challenge.format.alphabet).tag(keys, sign_in, &state.nonce);
+    let answered = counts.count(&account, now, |account| account.answer(limits, client, state, &tag, now));
+    if let Err(limited) = answered.await.map_err(|_| TriggerError::Internal)? {
+        return Ok(Verdict::Reject(Refusal::Limited(limited)));
+    }
+    if verdict != Verdict::Accept {
+        return Ok(verdict);
+    }
+    let accept = |account: &Account| Ok(Count::Keep(account.accept(limits, client, state, now)?, verdict));
+    let accepted = counts.count(&account, now, accept).await.map_err(|_| TriggerError::Internal)?;
+    Ok(accepted.unwrap_or_else(|limited| Verdict::Reject(Refusal::Limited(limited))))
 }

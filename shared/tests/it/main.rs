@@ -14,5 +14,6 @@ mod contract;
 mod decisions;
 mod every_history;
 mod example;
+mod limits;
 mod settings;
 mod states;

@@ -1,0 +1,186 @@
+//! One item for each account, replaced by compare and set.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use auth_challenge::challenge::UnixSeconds;
+use auth_challenge::limits::{Account, Count, Limited};
+use auth_challenge::settings::AwsSettings;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// For the connection, with TLS.
+const CONNECT: Duration = Duration::from_millis(500);
+/// For one write.
+const WRITE: Duration = Duration::from_millis(700);
+/// For everything: with a mail behind it, and the 3 s that one may take, a trigger stays within Cognito's 5 s.
+const BUDGET: Duration = Duration::from_millis(1_300);
+/// Before a write that failed is tried again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The attributes of an item.
+const KEY: &str = "account";
+const VERSION: &str = "version";
+const COUNTS: &str = "counts";
+/// Seconds since 1970, for DynamoDB's time to live.
+const EXPIRES: &str = "expires";
+
+pub(crate) struct Table {
+    client: Client,
+    name: String,
+}
+
+/// An account as it was seen in the table.
+#[derive(Default, PartialEq)]
+struct Seen {
+    /// 0: it is not there.
+    version: u64,
+    account: Account,
+}
+
+/// What became of one write.
+enum Write {
+    Done,
+    /// Somebody else was faster, or this account was not what we supposed.
+    Stale(Seen),
+    /// It may succeed a moment later, and may even have been done.
+    Failed(&'static str),
+    /// It will not succeed.
+    Refused(&'static str),
+}
+
+impl Table {
+    pub(crate) fn new(name: String, aws: AwsSettings) -> Table {
+        let token = aws.session_token.map(|token| token.to_string());
+        let key = aws.secret_access_key.to_string();
+        let mut config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(aws.region))
+            .credentials_provider(Credentials::new(aws.access_key_id, key, token, None, "Lambda"))
+            .http_client(
+                aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https(),
+            )
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
+            // A write that may have been done is only repeated by somebody who knows what it was.
+            .retry_config(RetryConfig::disabled());
+        config.set_endpoint_url(aws.dynamodb_endpoint_url);
+        Table { client: Client::from_conf(config.build()), name }
+    }
+
+    /// # Errors
+    ///
+    /// In words of ours, why the table cannot be used.
+    pub(crate) async fn count<T>(
+        &self,
+        key: &str,
+        expires: impl Fn(&Account) -> UnixSeconds,
+        decide: impl Fn(&Account) -> Result<Count<T>, Limited>,
+    ) -> Result<Result<T, Limited>, &'static str> {
+        let deadline = Instant::now() + BUDGET;
+        // Most accounts are there, but only a write tells what is in them; and a new one needs no second.
+        let mut seen = Seen::default();
+        // A write of which nobody knew whether it was done.
+        let mut tried: Option<(Seen, T)> = None;
+        loop {
+            let (account, value) = match decide(&seen.account) {
+                Err(limited) => return Ok(Err(limited)),
+                Ok(Count::Repeat(value)) => return Ok(Ok(value)),
+                Ok(Count::Keep(account, value)) => (account, value),
+            };
+            let after = Seen { version: seen.version + 1, account };
+            match self.write(key, &seen, &after, expires(&after.account), deadline).await {
+                Write::Done => return Ok(Ok(value)),
+                Write::Stale(now) => match tried.take().filter(|(tried, _)| *tried == now) {
+                    Some((_, value)) => return Ok(Ok(value)),
+                    None => seen = now,
+                },
+                Write::Refused(reason) => return Err(reason),
+                Write::Failed(reason) => {
+                    tried = Some((after, value));
+                    if Instant::now() + PAUSE >= deadline {
+                        return Err(reason);
+                    }
+                    sleep(PAUSE).await;
+                }
+            }
+            if Instant::now() >= deadline {
+                return Err("too_busy");
+            }
+        }
+    }
+
+    /// Puts one account in the place of another, if that is there.
+    async fn write(&self, key: &str, before: &Seen, after: &Seen, expires: UnixSeconds, deadline: Instant) -> Write {
+        let Ok(counts) = serde_json::to_string(&after.account) else { return Write::Refused("counts_not_written") };
+        let number = |number: u64| AttributeValue::N(number.to_string());
+        let condition = match before.version {
+            0 => "attribute_not_exists(#version)",
+            _ => "#version = :before",
+        };
+        let mut request = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .key(KEY, AttributeValue::S(key.to_owned()))
+            .update_expression("SET #version = :after, #counts = :counts, #expires = :expires")
+            .condition_expression(condition)
+            .expression_attribute_names("#version", VERSION)
+            .expression_attribute_names("#counts", COUNTS)
+            .expression_attribute_names("#expires", EXPIRES)
+            .expression_attribute_values(":after", number(after.version))
+            .expression_attribute_values(":counts", AttributeValue::S(counts))
+            .expression_attribute_values(":expires", number(expires.0))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        if before.version > 0 {
+            request = request.expression_attribute_values(":before", number(before.version));
+        }
+        // Boxed, because the future of a call is large, and of a type too deep for the compiler where it is nested.
+        match timeout_at(deadline.min(Instant::now() + WRITE), Box::pin(request.send())).await {
+            Ok(Ok(_)) => Write::Done,
+            Ok(Err(error)) => judge(&error, before.version),
+            Err(_) => Write::Failed("timed_out"),
+        }
+    }
+}
+
+/// Judges DynamoDB's answer. The texts in it are foreign and are never passed on; what comes out are words of ours.
+fn judge(error: &SdkError<UpdateItemError>, expected: u64) -> Write {
+    match error {
+        SdkError::ServiceError(answer) => match (answer.err(), answer.raw().status().as_u16()) {
+            (UpdateItemError::ConditionalCheckFailedException(stale), _) => match stale.item() {
+                Some(item) => Seen::read(item).map_or(Write::Refused("item_not_understood"), Write::Stale),
+                // It was forgotten meanwhile.
+                None if expected > 0 => Write::Stale(Seen::default()),
+                None => Write::Refused("old_item_not_returned"),
+            },
+            (UpdateItemError::ResourceNotFoundException(_), _) => Write::Refused("table_not_found"),
+            (
+                UpdateItemError::ProvisionedThroughputExceededException(_) | UpdateItemError::RequestLimitExceeded(_),
+                _,
+            ) => Write::Failed("throttled"),
+            (error, _) if error.code() == Some("ThrottlingException") => Write::Failed("throttled"),
+            (error, _) if error.code() == Some("AccessDeniedException") => Write::Refused("access_denied"),
+            (_, 500..) => Write::Failed("service_error"),
+            _ => Write::Refused("refused"),
+        },
+        SdkError::ConstructionFailure(_) => Write::Refused("request_not_built"),
+        SdkError::DispatchFailure(_) => Write::Failed("not_connected"),
+        // Time-outs, answers that could not be read, and whatever the SDK may come to distinguish.
+        SdkError::TimeoutError(_) | SdkError::ResponseError(_) | _ => Write::Failed("no_answer"),
+    }
+}
+
+impl Seen {
+    fn read(item: &HashMap<String, AttributeValue>) -> Option<Seen> {
+        let version = item.get(VERSION)?.as_n().ok()?.parse().ok().filter(|version| *version > 0)?;
+        let account = serde_json::from_str(item.get(COUNTS)?.as_s().ok()?).ok()?;
+        Some(Seen { version, account })
+    }
+}

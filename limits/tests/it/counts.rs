@@ -1,0 +1,200 @@
+//! What is counted, whatever happens at the same time and whatever fails.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use auth_challenge::challenge::{ChallengeKind, ChallengeState, Nonce, UnixSeconds};
+use auth_challenge::code::{Alphabet, CodeFormat, CodeKey};
+use auth_challenge::limits::{Account, Count, Limited};
+use auth_challenge::settings::{AwsSettings, LimitsSettings};
+use futures_util::future::join_all;
+use limits_table::{Counts, Unavailable};
+
+use crate::dynamodb::{DynamoDb, Fault};
+
+const NOW: UnixSeconds = UnixSeconds(1_767_268_800);
+const DIGITS: usize = 8;
+const LETTERS: usize = 12;
+
+fn counts_at(url: &str, length: usize, given: &[(&str, &str)]) -> Counts {
+    let vars = |name: &str| {
+        let value = match name {
+            "CODE_KEY" => "a-key-of-the-tests-with-enough-characters",
+            "LIMITS_TABLE" => "limits",
+            "AWS_REGION" => "eu-west-1",
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => "example",
+            "AWS_ENDPOINT_URL_DYNAMODB" => url,
+            _ => given.iter().find(|(variable, _)| *variable == name)?.1,
+        };
+        Some(value.to_owned())
+    };
+    let alphabet = if length == DIGITS { Alphabet::Digits } else { Alphabet::Letters };
+    let format = CodeFormat::new(alphabet, length).unwrap();
+    Counts::new(LimitsSettings::from_vars(&vars).unwrap(), format, || AwsSettings::from_vars(&vars)).unwrap().unwrap()
+}
+
+fn counts(dynamodb: &DynamoDb) -> Counts {
+    counts_at(&dynamodb.url, DIGITS, &[])
+}
+
+fn challenge(n: u64) -> ChallengeState {
+    let mut nonce = [0; 16];
+    nonce[..8].copy_from_slice(&n.to_be_bytes());
+    ChallengeState {
+        kind: ChallengeKind::Code,
+        key_id: CodeKey::new(b"key").id(),
+        nonce: Nonce::from(nonce),
+        issued_at: NOW,
+        attempts: 0,
+        mails: 1,
+        last_sent: NOW,
+    }
+}
+
+async fn answer(counts: &Counts, challenge: &ChallengeState, tag: &str) -> Result<Result<(), Limited>, Unavailable> {
+    let limits = *counts.limits();
+    counts.count("alice", NOW, |account| account.answer(&limits, "client", challenge, tag, NOW)).await
+}
+
+async fn start(counts: &Counts, n: u64) -> Result<Result<ChallengeState, Limited>, Unavailable> {
+    let limits = *counts.limits();
+    // Each of a client of its own, so that none is a repeat of another.
+    let client = n.to_string();
+    counts.count("alice", NOW, |account| account.start(&limits, &client, challenge(n), NOW)).await
+}
+
+async fn accept(counts: &Counts, challenge: &ChallengeState) -> Result<Result<(), Limited>, Unavailable> {
+    let limits = *counts.limits();
+    counts
+        .count("alice", NOW, |account: &Account| {
+            Ok(Count::Keep(account.accept(&limits, "client", challenge, NOW)?, ()))
+        })
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g14_of_many_answers_at_once_exactly_as_many_are_judged_as_the_limit() {
+    let dynamodb = DynamoDb::start().await;
+    let counts = Arc::new(counts(&dynamodb));
+    let challenge = challenge(1);
+    let calls = (0..300).map(|n| {
+        let counts = Arc::clone(&counts);
+        tokio::spawn(async move { answer(&counts, &challenge, &n.to_string()).await })
+    });
+    let answers: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
+    let judged = answers.iter().filter(|answer| **answer == Ok(Ok(()))).count();
+    assert_eq!(judged, 3);
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(Ok(()) | Err(Limited::Attempts)) | Err(Unavailable))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r07_of_many_right_answers_at_once_one_is_accepted() {
+    let dynamodb = DynamoDb::start().await;
+    let counts = Arc::new(counts(&dynamodb));
+    let challenge = challenge(1);
+    let calls = (0..300).map(|_| {
+        let counts = Arc::clone(&counts);
+        tokio::spawn(async move { accept(&counts, &challenge).await })
+    });
+    let accepted = join_all(calls).await.into_iter().filter(|call| *call.as_ref().unwrap() == Ok(Ok(()))).count();
+    assert_eq!(accepted, 1);
+}
+
+#[tokio::test]
+async fn a_new_account_takes_one_write_and_a_known_one_two() {
+    let dynamodb = DynamoDb::start().await;
+    let counts = counts(&dynamodb);
+    assert!(start(&counts, 1).await.unwrap().is_ok());
+    assert_eq!(dynamodb.tables.lock().unwrap().requests, 1);
+    assert!(start(&counts, 2).await.unwrap().is_ok());
+    assert_eq!(dynamodb.tables.lock().unwrap().requests, 3);
+    assert!(start(&counts, 3).await.unwrap().is_ok());
+    assert_eq!(start(&counts, 4).await, Ok(Err(Limited::Mails)));
+    let item = dynamodb.tables.lock().unwrap().items["alice"].clone();
+    assert_eq!(item["version"]["N"], "3");
+    let expires: u64 = item["expires"]["N"].as_str().unwrap().parse().unwrap();
+    assert!(expires >= NOW.0 + 86_400);
+}
+
+#[tokio::test]
+async fn f54_a_write_that_fails_is_tried_again_and_counted_once() {
+    for fault in [
+        Fault::Error(400, "ProvisionedThroughputExceededException"),
+        Fault::Error(400, "ThrottlingException"),
+        Fault::Error(500, "InternalServerError"),
+        Fault::Slow(Duration::from_millis(300)),
+        // Nobody knows whether it was done; it was.
+        Fault::Lost,
+    ] {
+        let dynamodb = DynamoDb::start().await;
+        let counts = counts(&dynamodb);
+        dynamodb.tables.lock().unwrap().faults.push_back(fault);
+        assert_eq!(answer(&counts, &challenge(1), "1").await, Ok(Ok(())));
+        // The known account, too.
+        dynamodb.tables.lock().unwrap().faults.extend([fault, fault]);
+        let _ = answer(&counts, &challenge(1), "2").await;
+        for tag in ["3", "4"] {
+            let _ = answer(&counts, &challenge(1), tag).await;
+        }
+        let counted = dynamodb.tables.lock().unwrap().items["alice"]["counts"]["S"].as_str().unwrap().to_owned();
+        assert!(counted.contains("\"failures\":3"), "{counted}");
+    }
+}
+
+#[tokio::test]
+async fn r23_short_codes_fail_closed_and_long_ones_go_on_with_limits_of_their_own() {
+    for fault in [
+        Fault::Error(400, "ResourceNotFoundException"),
+        Fault::Error(400, "AccessDeniedException"),
+        Fault::Error(400, "ValidationException"),
+        Fault::Error(400, "ThrottlingException"),
+        Fault::Error(500, "InternalServerError"),
+        Fault::Slow(Duration::from_secs(5)),
+        Fault::Lost,
+    ] {
+        let dynamodb = DynamoDb::start().await;
+        dynamodb.tables.lock().unwrap().always = Some(fault);
+        let begun = Instant::now();
+        assert_eq!(answer(&counts(&dynamodb), &challenge(1), "1").await, Err(Unavailable));
+        // Not a measurement: Cognito gives up after 5 s, and a mail may have to be sent after this.
+        assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
+        // Each of its calls would wait as long.
+        if matches!(
+            fault,
+            Fault::Slow(_) | Fault::Lost | Fault::Error(_, "ThrottlingException" | "InternalServerError")
+        ) {
+            continue;
+        }
+        let long = counts_at(&dynamodb.url, LETTERS, &[]);
+        for (tag, expected) in [("1", Ok(())), ("2", Ok(())), ("3", Ok(())), ("4", Err(Limited::Attempts))] {
+            assert_eq!(answer(&long, &challenge(1), tag).await, Ok(expected), "{tag}");
+        }
+    }
+    let nobody_listens = counts_at("http://127.0.0.1:1", DIGITS, &[]);
+    assert_eq!(start(&nobody_listens, 1).await, Err(Unavailable));
+}
+
+#[tokio::test]
+async fn f55_an_item_that_is_not_ours_fails_closed_and_stays() {
+    let dynamodb = DynamoDb::start().await;
+    for item in [
+        serde_json::json!({"account": {"S": "alice"}, "version": {"N": "1"}, "counts": {"S": "{}"}}),
+        serde_json::json!({"account": {"S": "alice"}, "version": {"S": "1"}, "counts": {"S": "{}"}}),
+        serde_json::json!({"account": {"S": "alice"}, "version": {"N": "1"}}),
+        serde_json::json!({"account": {"S": "alice"}, "version": {"N": "0"}, "counts": {"N": "7"}}),
+    ] {
+        dynamodb.tables.lock().unwrap().items.insert("alice".to_owned(), item.clone());
+        assert_eq!(answer(&counts(&dynamodb), &challenge(1), "1").await, Err(Unavailable));
+        assert_eq!(dynamodb.tables.lock().unwrap().items["alice"], item);
+    }
+}
+
+#[tokio::test]
+async fn without_a_table_no_client_is_made() {
+    let vars = |name: &str| (name == "CODE_KEY").then(|| "a-key-of-the-tests-with-enough-characters".to_owned());
+    let format = CodeFormat::new(Alphabet::Digits, DIGITS).unwrap();
+    let settings = LimitsSettings::from_vars(&vars).unwrap();
+    // Lambda's variables are not even asked for.
+    let counts = Counts::new(settings, format, || -> Result<AwsSettings, ()> { panic!("asked for") });
+    assert!(counts.unwrap().is_none());
+}

@@ -1,0 +1,326 @@
+//! Limits that hold across sign-ins: what is counted for an account, and what the counts allow.
+//!
+//! A new sign-in costs an attacker one request, so what is limited within a sign-in is not limited at all unless it is counted
+//! for the account (RFC 4226 §7.3, NIST SP 800-63B-4 §3.2.2). Here a count is a value: each function takes an [`Account`] as it
+//! is and gives it as it will be, or says why not. Whoever keeps accounts puts the new one in the place of the old one only if
+//! the old one is still there, before a mail is sent or what was found out about an answer is told. Then of any number of
+//! attempts at once exactly as many pass as the limits allow, and no count is lost.
+//!
+//! Limits act on beginning a sign-in. A challenge that is live can be answered, whatever strangers did meanwhile, until the
+//! account has had as many wrong answers in a row as NIST allows at all.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use crate::challenge::{CLOCK_TOLERANCE, ChallengeState, UnixSeconds};
+use crate::code::CodeKeys;
+use crate::user::{SignIn, User};
+
+/// How much is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Mails at once, after a pause.
+    pub mail_burst: u32,
+    /// Time after which one more mail is allowed.
+    pub mail_interval: Duration,
+    /// Mails in any 24 hours.
+    pub mails_per_day: usize,
+    /// Wrong answers in a row after which the next sign-in has to wait.
+    pub slow_down_after: u32,
+    /// Wrong answers in a row after which none is judged any more until a day has passed without one.
+    pub latch_after: u32,
+    /// Answers that are judged for one challenge.
+    pub max_attempts: u8,
+    /// Life of a challenge.
+    pub validity: Duration,
+}
+
+/// The first wait after too many wrong answers. It doubles with each further one.
+const FIRST_WAIT: Duration = Duration::from_secs(30);
+/// The longest wait after too many wrong answers, and the pause that halves the next one.
+const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+/// How often [`FIRST_WAIT`] is doubled at most.
+const DOUBLINGS: u32 = 7;
+/// The time without a wrong answer after which those before are forgotten, and the time that mails are counted in.
+const DAY: Duration = Duration::from_secs(86_400);
+/// Cognito waits 5 s for a trigger and calls it three times at most.
+const REPEATS: Duration = Duration::from_secs(15);
+
+/// What is counted for one account. As JSON it holds neither a name nor an address, and nothing that a code could be made of
+/// without the key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// When the mails of the last day were sent.
+    mails: Vec<u64>,
+    /// When the last mail would have been sent, and `mail_interval` later, had all come evenly (the generic cell rate algorithm).
+    next_mail: u64,
+    /// Wrong answers in a row.
+    failures: u32,
+    /// The same, less what pauses have taken back.
+    level: u32,
+    /// When the last answer was counted.
+    last_failure: u64,
+    /// Those that may still be answered.
+    challenges: Vec<Counted>,
+}
+
+/// What is counted for one challenge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Counted {
+    /// The app client that it belongs to.
+    client_id: String,
+    /// Its state after the last mail, without answers.
+    state: String,
+    /// A tag of each different answer that was counted.
+    answers: Vec<String>,
+    /// Whether somebody has signed in with it.
+    used: bool,
+}
+
+impl Counted {
+    fn state(&self) -> Option<ChallengeState> {
+        self.state.parse().ok()
+    }
+}
+
+/// The name under which the counts of a sign-in's account are kept: neither the pool's nor the user's can be had from it. Users who
+/// do not exist are counted like those who do, apart from them, so that the one cannot be told from the other by a limit.
+pub fn account_key(keys: &CodeKeys, sign_in: &SignIn, user: &User) -> String {
+    let label = match user {
+        User::Known(_) => "account/v1",
+        User::Unknown(_) => "no-account/v1",
+    };
+    // The app client is no part of it: an account is attacked through all of them.
+    let account = SignIn { client_id: String::new(), ..sign_in.clone() };
+    URL_SAFE_NO_PAD.encode(&keys.current.mac(label, &account, &[])[..16])
+}
+
+/// Why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limited {
+    /// The account has had its mails for now.
+    Mails,
+    /// There were too many wrong answers lately.
+    Failures,
+    /// The challenge has had its answers.
+    Attempts,
+    /// Somebody has signed in with the challenge.
+    Used,
+}
+
+/// What a count comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Count<T> {
+    /// It goes on once this account is kept.
+    Keep(Account, T),
+    /// It was counted before: Cognito has called again for the same round.
+    Repeat(T),
+}
+
+impl Account {
+    /// Counts the beginning of a sign-in, with its mail. `fresh` is the challenge that would be made; a repeat gets the one that was
+    /// made a moment ago.
+    ///
+    /// Cognito's calls carry nothing by which a repeat could be told from a second sign-in (`cognito-contract`, U4). So any
+    /// sign-in of the same client that begins while Cognito may still repeat the last one shares its challenge, as long as
+    /// nobody has answered it: the person gets one code, and it is right wherever it was asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Limited::Failures`] while too many wrong answers have to be waited for, [`Limited::Mails`] when there were too many mails.
+    pub fn start(
+        &self,
+        limits: &Limits,
+        client_id: &str,
+        fresh: ChallengeState,
+        now: UnixSeconds,
+    ) -> Result<Count<ChallengeState>, Limited> {
+        let may_repeat = |counted: &&Counted| {
+            counted.client_id == client_id
+                && counted.answers.is_empty()
+                && !counted.used
+                && counted.state().is_some_and(|state| {
+                    state.mails == 1
+                        && now < state.issued_at.plus(REPEATS)
+                        && state.issued_at <= now.plus(CLOCK_TOLERANCE)
+                })
+        };
+        if let Some(state) = self.challenges.iter().rev().find(may_repeat).and_then(Counted::state) {
+            return Ok(Count::Repeat(state));
+        }
+        if now < self.may_start_at(limits) {
+            return Err(Limited::Failures);
+        }
+        let mut account = self.pruned(limits, now);
+        account.count_mail(limits, now)?;
+        account.challenges.push(Counted {
+            client_id: client_id.to_owned(),
+            state: fresh.to_string(),
+            answers: Vec::new(),
+            used: false,
+        });
+        Ok(Count::Keep(account, fresh))
+    }
+
+    /// Counts another mail for a challenge. `again` is the state with that mail in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Limited::Mails`] when there were too many.
+    pub fn resend(
+        &self,
+        limits: &Limits,
+        client_id: &str,
+        again: ChallengeState,
+        now: UnixSeconds,
+    ) -> Result<Count<ChallengeState>, Limited> {
+        let mut account = self.pruned(limits, now);
+        let counted = account.counted(client_id, &again);
+        match counted.state() {
+            Some(before) if before.mails >= again.mails => {
+                let sent = ChallengeState { mails: again.mails, last_sent: before.last_sent, ..again };
+                Ok(Count::Repeat(sent))
+            }
+            _ => {
+                counted.state = ChallengeState { attempts: 0, ..again }.to_string();
+                account.count_mail(limits, now)?;
+                Ok(Count::Keep(account, again))
+            }
+        }
+    }
+
+    /// Counts an answer to a challenge, as wrong until [`accept`](Self::accept) says otherwise. `tag` stands for what was answered:
+    /// the same answer is counted once, however often Cognito asks about it, because it tells nothing new.
+    ///
+    /// # Errors
+    ///
+    /// [`Limited::Used`], [`Limited::Attempts`] or [`Limited::Failures`] when the answer must not be judged.
+    pub fn answer(
+        &self,
+        limits: &Limits,
+        client_id: &str,
+        state: &ChallengeState,
+        tag: &str,
+        now: UnixSeconds,
+    ) -> Result<Count<()>, Limited> {
+        let mut account = self.pruned(limits, now);
+        let counted = account.counted(client_id, state);
+        if counted.used {
+            return Err(Limited::Used);
+        }
+        if counted.answers.iter().any(|counted| counted == tag) {
+            return Ok(Count::Repeat(()));
+        }
+        if counted.answers.len() >= limits.max_attempts.into() {
+            return Err(Limited::Attempts);
+        }
+        counted.answers.push(tag.to_owned());
+        if account.failures >= limits.latch_after {
+            return Err(Limited::Failures);
+        }
+        account.level = account.level_at(limits, now).saturating_add(1).min(limits.slow_down_after + DOUBLINGS);
+        account.failures += 1;
+        account.last_failure = account.last_failure.max(now.0);
+        Ok(Count::Keep(account, ()))
+    }
+
+    /// Counts that the last answer was right: the challenge is used, and the wrong answers in a row are over.
+    ///
+    /// # Errors
+    ///
+    /// [`Limited::Used`] when somebody has signed in with the challenge.
+    pub fn accept(
+        &self,
+        limits: &Limits,
+        client_id: &str,
+        state: &ChallengeState,
+        now: UnixSeconds,
+    ) -> Result<Account, Limited> {
+        let mut account = self.pruned(limits, now);
+        let counted = account.counted(client_id, state);
+        if counted.used {
+            return Err(Limited::Used);
+        }
+        counted.used = true;
+        (account.failures, account.level) = (0, 0);
+        Ok(account)
+    }
+
+    /// When everything that is counted will have been forgotten.
+    pub fn expires_at(&self, limits: &Limits) -> UnixSeconds {
+        let last_mail = self.mails.iter().copied().max().unwrap_or_default();
+        let last = UnixSeconds(last_mail.max(self.last_failure)).plus(DAY);
+        last.max(UnixSeconds(self.next_mail)).plus(limits.validity)
+    }
+
+    /// The account without what is over.
+    fn pruned(&self, limits: &Limits, now: UnixSeconds) -> Account {
+        let mut account = self.clone();
+        let over = |at: u64, after: Duration| UnixSeconds(at).plus(after) <= now;
+        account.mails.retain(|at| !over(*at, DAY));
+        account.challenges.retain(|counted| {
+            counted.state().is_some_and(|state| !over(state.issued_at.0, limits.validity + CLOCK_TOLERANCE))
+        });
+        if over(account.last_failure, DAY) {
+            (account.failures, account.level) = (0, 0);
+        }
+        account
+    }
+
+    /// What is counted for a challenge; one that is not known yet was made while nothing could be counted.
+    fn counted(&mut self, client_id: &str, state: &ChallengeState) -> &mut Counted {
+        let is_it = |counted: &Counted| counted.state().is_some_and(|known| known.nonce == state.nonce);
+        let place = self.challenges.iter().position(is_it).unwrap_or_else(|| {
+            let before = ChallengeState { attempts: 0, mails: 1, last_sent: state.issued_at, ..*state };
+            self.challenges.push(Counted {
+                client_id: client_id.to_owned(),
+                state: before.to_string(),
+                answers: Vec::new(),
+                used: false,
+            });
+            self.challenges.len() - 1
+        });
+        &mut self.challenges[place]
+    }
+
+    fn count_mail(&mut self, limits: &Limits, now: UnixSeconds) -> Result<(), Limited> {
+        let evenly = self.next_mail.max(now.0);
+        let ahead = limits.mail_interval.as_secs().saturating_mul(limits.mail_burst.saturating_sub(1).into());
+        if evenly - now.0 > ahead || self.mails.len() >= limits.mails_per_day {
+            return Err(Limited::Mails);
+        }
+        self.next_mail = evenly + limits.mail_interval.as_secs();
+        self.mails.push(now.0);
+        Ok(())
+    }
+
+    /// When the next sign-in may begin.
+    fn may_start_at(&self, limits: &Limits) -> UnixSeconds {
+        if self.failures >= limits.latch_after {
+            return UnixSeconds(self.last_failure).plus(DAY);
+        }
+        match wait(limits, self.level) {
+            // Another function's clock may be ahead of ours.
+            Duration::ZERO => UnixSeconds(0),
+            wait => UnixSeconds(self.last_failure).plus(wait),
+        }
+    }
+
+    /// The level of a failure now: each hour that passes after a wait is over halves it. Whoever answers wrongly as soon as
+    /// it is allowed waits longer each time; somebody who comes back later does not wait as long again for one slip.
+    fn level_at(&self, limits: &Limits, now: UnixSeconds) -> u32 {
+        let quiet = now.0.saturating_sub(UnixSeconds(self.last_failure).plus(wait(limits, self.level)).0);
+        u32::try_from(quiet / LONGEST_WAIT.as_secs()).ok().and_then(|hours| self.level.checked_shr(hours)).unwrap_or(0)
+    }
+}
+
+/// How long the next sign-in has to wait at a level.
+fn wait(limits: &Limits, level: u32) -> Duration {
+    match level.checked_sub(limits.slow_down_after) {
+        None => Duration::ZERO,
+        Some(doublings) => (FIRST_WAIT * 2_u32.pow(doublings.min(DOUBLINGS))).min(LONGEST_WAIT),
+    }
+}

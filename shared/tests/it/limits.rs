@@ -1,0 +1,316 @@
+//! Limits that hold across sign-ins.
+
+use std::time::Duration;
+
+use auth_challenge::challenge::{ChallengeState, Nonce, UnixSeconds};
+use auth_challenge::limits::{Account, Count, Limited, Limits};
+use proptest::prelude::*;
+
+use crate::example::{NOW, later, state};
+
+const LIMITS: Limits = Limits {
+    mail_burst: 3,
+    mail_interval: Duration::from_secs(60),
+    mails_per_day: 20,
+    slow_down_after: 10,
+    latch_after: 100,
+    max_attempts: 3,
+    validity: Duration::from_secs(600),
+};
+const CLIENT: &str = "1example23456789";
+const DAY: u64 = 86_400;
+
+/// A challenge that is made at `now`, like no other.
+fn fresh(n: u64, now: UnixSeconds) -> ChallengeState {
+    let mut nonce = [0; 16];
+    nonce[..8].copy_from_slice(&n.to_be_bytes());
+    ChallengeState { nonce: Nonce::from(nonce), issued_at: now, last_sent: now, ..state() }
+}
+
+/// An account that sign-ins happen to.
+#[derive(Clone, Default)]
+struct Life {
+    account: Account,
+    begun: u64,
+}
+
+impl Life {
+    /// Begins a sign-in, later than Cognito would repeat the one before.
+    fn start(&mut self, now: UnixSeconds) -> Result<ChallengeState, Limited> {
+        self.begun += 1;
+        match self.account.start(&LIMITS, CLIENT, fresh(self.begun, now), now)? {
+            Count::Keep(account, state) => {
+                self.account = account;
+                Ok(state)
+            }
+            Count::Repeat(state) => Ok(state),
+        }
+    }
+
+    fn answer(&mut self, state: &ChallengeState, tag: &str, now: UnixSeconds) -> Result<(), Limited> {
+        match self.account.answer(&LIMITS, CLIENT, state, tag, now)? {
+            Count::Keep(account, ()) => self.account = account,
+            Count::Repeat(()) => {}
+        }
+        Ok(())
+    }
+
+    /// Begins a sign-in and answers wrongly so often.
+    fn fail(&mut self, times: u64, now: UnixSeconds) -> Result<(), Limited> {
+        let state = self.start(now)?;
+        (0..times).try_for_each(|n| self.answer(&state, &format!("{n}"), now))
+    }
+}
+
+#[test]
+fn r18_three_mails_at_once_then_one_a_minute_and_twenty_a_day() {
+    let mut life = Life::default();
+    for seconds in [0, 16, 32] {
+        assert!(life.start(later(seconds)).is_ok(), "{seconds}");
+    }
+    assert_eq!(life.start(later(48)), Err(Limited::Mails));
+    // The first was sent at 0: the next is allowed a minute later, and one each minute from there.
+    assert_eq!(life.start(later(59)), Err(Limited::Mails));
+    assert!(life.start(later(60)).is_ok());
+    assert_eq!(life.start(later(119)), Err(Limited::Mails));
+    for mail in 5..=20 {
+        assert!(life.start(later(60 * (mail - 3))).is_ok(), "{mail}");
+    }
+    assert_eq!(life.start(later(3_600)), Err(Limited::Mails));
+    assert_eq!(life.start(later(DAY - 1)), Err(Limited::Mails));
+    assert!(life.start(later(DAY)).is_ok());
+}
+
+#[test]
+fn a_resend_is_a_mail_like_any_other_and_its_repeat_is_none() {
+    let mut life = Life::default();
+    let first = life.start(NOW).unwrap();
+    let again = ChallengeState { mails: 2, last_sent: later(30), ..first };
+    let Ok(Count::Keep(account, sent)) = life.account.resend(&LIMITS, CLIENT, again, later(30)) else { panic!() };
+    assert_eq!(sent, again);
+    life.account = account;
+    let repeated = ChallengeState { last_sent: later(36), ..again };
+    assert_eq!(life.account.resend(&LIMITS, CLIENT, repeated, later(36)), Ok(Count::Repeat(again)));
+    let third = ChallengeState { mails: 3, last_sent: later(50), ..first };
+    let Ok(Count::Keep(account, _)) = life.account.resend(&LIMITS, CLIENT, third, later(50)) else { panic!() };
+    life.account = account;
+    let fourth = ChallengeState { mails: 4, last_sent: later(55), ..first };
+    assert_eq!(life.account.resend(&LIMITS, CLIENT, fourth, later(55)), Err(Limited::Mails));
+}
+
+#[test]
+fn f20_cognitos_repeat_gets_the_challenge_of_the_first_call() {
+    let mut life = Life::default();
+    let first = life.start(NOW).unwrap();
+    for seconds in [0, 5, 10, 14] {
+        assert_eq!(
+            life.account.start(&LIMITS, CLIENT, fresh(9, later(seconds)), later(seconds)),
+            Ok(Count::Repeat(first))
+        );
+    }
+    let start = |life: &Life, client: &str, seconds| {
+        life.account.start(&LIMITS, client, fresh(9, later(seconds)), later(seconds))
+    };
+    // Later it is another sign-in; so is one of another client, and one after an answer.
+    assert!(matches!(start(&life, CLIENT, 15), Ok(Count::Keep(_, state)) if state == fresh(9, later(15))));
+    assert!(matches!(start(&life, "another", 5), Ok(Count::Keep(..))));
+    let mut answered = life.clone();
+    answered.answer(&first, "1", later(3)).unwrap();
+    assert!(matches!(start(&answered, CLIENT, 5), Ok(Count::Keep(..))));
+    let used = Life { account: life.account.accept(&LIMITS, CLIENT, &first, later(3)).unwrap(), ..life };
+    assert!(matches!(start(&used, CLIENT, 5), Ok(Count::Keep(..))));
+}
+
+#[test]
+fn r13_a_challenge_has_so_many_answers_and_the_same_answer_counts_once() {
+    let mut life = Life::default();
+    let state = life.start(NOW).unwrap();
+    for tag in ["1", "1", "2", "1", "3", "2"] {
+        assert_eq!(life.answer(&state, tag, later(1)), Ok(()), "{tag}");
+    }
+    assert_eq!(life.answer(&state, "4", later(1)), Err(Limited::Attempts));
+    // The state says how often its own sign-in answered; what counts is how often anybody did.
+    let in_another_sign_in = ChallengeState { attempts: 0, ..state };
+    assert_eq!(life.answer(&in_another_sign_in, "5", later(1)), Err(Limited::Attempts));
+    assert_eq!(life.answer(&in_another_sign_in, "3", later(1)), Ok(()));
+}
+
+#[test]
+fn r07_a_challenge_is_used_once() {
+    let mut life = Life::default();
+    let state = life.start(NOW).unwrap();
+    life.answer(&state, "right", later(1)).unwrap();
+    life.account = life.account.accept(&LIMITS, CLIENT, &state, later(1)).unwrap();
+    assert_eq!(life.account.accept(&LIMITS, CLIENT, &state, later(1)), Err(Limited::Used));
+    assert_eq!(life.answer(&state, "right", later(1)), Err(Limited::Used));
+    assert_eq!(life.answer(&state, "other", later(1)), Err(Limited::Used));
+}
+
+/// Seconds from the last failure to when a sign-in may begin again.
+fn wait(life: &Life, failed_at: u64) -> u64 {
+    let allowed = |seconds: u64| {
+        let now = later(failed_at + seconds);
+        life.account.start(&LIMITS, "another client", fresh(99, now), now) != Err(Limited::Failures)
+    };
+    (0..=DAY).find(|seconds| allowed(*seconds)).unwrap()
+}
+
+#[test]
+fn r15_from_the_tenth_wrong_answer_on_the_next_sign_in_waits_twice_as_long_each_time() {
+    let mut life = Life::default();
+    let mut now = 0;
+    for _ in 0..3 {
+        life.fail(3, later(now)).unwrap();
+        assert_eq!(wait(&life, now), 0);
+        now += 60;
+    }
+    for expected in [30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600] {
+        assert_eq!(life.fail(1, later(now)), Ok(()));
+        assert_eq!(wait(&life, now), expected);
+        assert_eq!(life.clone().fail(1, later(now + expected - 1)), Err(Limited::Failures));
+        now += expected.max(60);
+    }
+}
+
+#[test]
+fn r17_after_a_pause_one_slip_does_not_lock_for_long() {
+    let life = after_failures(50);
+    assert_eq!(wait(&life, 0), 3_600);
+    // As soon as it is allowed: an hour again. Two hours later: not even half a minute.
+    for (pause, expected) in [(3_600, 3_600), (3_600 + 3_599, 3_600), (2 * 3_600, 0), (3 * 3_600, 0)] {
+        let mut later_on = life.clone();
+        later_on.fail(1, later(pause)).unwrap();
+        assert_eq!(wait(&later_on, pause), expected, "{pause}");
+    }
+}
+
+/// An account after so many wrong answers in a row, the last at [`NOW`].
+fn after_failures(failures: u64) -> Life {
+    let mut account = serde_json::to_value(Account::default()).unwrap();
+    account["failures"] = failures.into();
+    account["level"] = 17.into();
+    account["last_failure"] = NOW.0.into();
+    Life { account: serde_json::from_value(account).unwrap(), begun: 0 }
+}
+
+#[test]
+fn r15_after_a_hundred_wrong_answers_none_is_judged_until_a_day_without_one() {
+    let mut life = after_failures(99);
+    let live = fresh(1, NOW);
+    // Whoever has a live challenge answers it whatever strangers did, up to the hundredth.
+    assert_eq!(life.answer(&live, "1", later(1)), Ok(()));
+    assert_eq!(life.answer(&live, "2", later(2)), Err(Limited::Failures));
+    assert_eq!(life.start(later(DAY)), Err(Limited::Failures));
+    assert!(life.clone().start(later(DAY + 1)).is_ok());
+    assert!(life.fail(3, later(DAY + 1)).is_ok());
+    assert_eq!(wait(&life, DAY + 1), 0);
+}
+
+#[test]
+fn r16_a_right_answer_ends_the_row_and_neither_a_new_code_nor_a_resend_does() {
+    let mut life = after_failures(50);
+    let live = fresh(1, NOW);
+    life.answer(&live, "right", later(1)).unwrap();
+    let accepted = life.account.accept(&LIMITS, CLIENT, &live, later(1)).unwrap();
+    assert_eq!(wait(&Life { account: accepted, begun: 0 }, 0), 0);
+    let again = ChallengeState { mails: 2, last_sent: later(30), ..live };
+    let Ok(Count::Keep(account, _)) = life.account.resend(&LIMITS, CLIENT, again, later(30)) else { panic!() };
+    assert_eq!(wait(&Life { account, begun: 0 }, 1), 3_600);
+}
+
+#[test]
+fn f58_what_is_over_is_forgotten_and_what_is_kept_stays_small() {
+    let mut life = Life::default();
+    for minute in 0..2_000 {
+        if let Ok(state) = life.start(later(61 * minute)) {
+            let _ = life.answer(&state, "1", later(61 * minute));
+        }
+    }
+    let text = serde_json::to_string(&life.account).unwrap();
+    assert!(text.len() < 4_000, "{}", text.len());
+    assert!(life.account.expires_at(&LIMITS) > later(61 * 1_999));
+    let kept: Account = serde_json::from_str(&text).unwrap();
+    assert_eq!(kept, life.account);
+}
+
+/// One of several calls that run at the same time: what it last saw of the account, if anything.
+#[derive(Clone)]
+struct Call {
+    seen: Option<(u64, Account)>,
+    over: bool,
+}
+
+proptest! {
+    /// R37, G14: calls that answer at the same time, each reading the account and putting a new one in its place only if nobody
+    /// was faster: exactly as many are judged as the limit allows, in whatever order they come.
+    #[test]
+    fn g14_of_answers_at_once_exactly_as_many_are_judged_as_the_limit(
+        order in prop::collection::vec(0_usize..12, 400),
+    ) {
+        let challenge = fresh(1, NOW);
+        let (mut kept, mut version, mut judged) = (Account::default(), 0, 0);
+        let mut calls = vec![Call { seen: None, over: false }; 12];
+        for n in order {
+            let call = &mut calls[n];
+            match call.seen.take() {
+                _ if call.over => {}
+                None => call.seen = Some((version, kept.clone())),
+                Some((seen, account)) => match account.answer(&LIMITS, CLIENT, &challenge, &format!("{n}"), later(1)) {
+                    Err(_) => call.over = true,
+                    Ok(Count::Repeat(())) => unreachable!("no answer is given twice"),
+                    Ok(Count::Keep(after, ())) if seen == version => {
+                        (kept, version, call.over) = (after, version + 1, true);
+                        judged += 1;
+                    }
+                    Ok(Count::Keep(..)) => {}
+                },
+            }
+        }
+        let all_over = calls.iter().all(|call| call.over);
+        prop_assert!(judged <= 3 && (judged == 3 || !all_over), "{}", judged);
+    }
+
+    /// Whatever happens when: no more mails than the burst and one for each interval, and no more than twenty in a day.
+    #[test]
+    fn r18_no_order_of_sign_ins_gets_more_mails(pauses in prop::collection::vec(15_u64..20_000, 1..200)) {
+        let mut life = Life::default();
+        let (mut now, mut mails) = (0, Vec::new());
+        for pause in pauses {
+            now += pause;
+            if life.start(later(now)).is_ok() {
+                mails.push(now);
+            }
+        }
+        for (place, from) in mails.iter().enumerate() {
+            let within = |seconds: u64| mails[place..].iter().filter(|at| **at - from < seconds).count() as u64;
+            prop_assert!(within(DAY) <= 20);
+            for minutes in [1, 2, 10, 60] {
+                prop_assert!(within(60 * minutes) <= 3 + minutes);
+            }
+        }
+    }
+
+    /// R16: between two right answers and without a day's pause the failures in a row only grow.
+    #[test]
+    fn r16_counts_never_go_back(events in prop::collection::vec((0_u8..3, 0_u64..30_000), 1..150)) {
+        let mut life = Life::default();
+        let (mut now, mut state, mut row) = (0, fresh(0, NOW), 0_u64);
+        let mut last = 0;
+        for (event, pause) in events {
+            now += pause;
+            let before = life.account.clone();
+            match event {
+                0 => { let _ = life.start(later(now)).map(|begun| state = begun); }
+                _ => {
+                    let counted = life.answer(&state, &format!("{now}-{event}"), later(now));
+                    if counted.is_ok() && life.account != before {
+                        row = if now - last >= DAY { 1 } else { row + 1 };
+                        last = now;
+                    }
+                }
+            }
+            let kept = serde_json::to_value(&life.account).unwrap()["failures"].as_u64().unwrap();
+            prop_assert!(kept == row || (kept == 0 && now - last >= DAY), "{kept} kept of {row}");
+        }
+    }
+}
