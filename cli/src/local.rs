@@ -9,7 +9,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_challenge::settings::{CODE_KEY, VARIABLES};
+use auth_challenge::settings::{CODE_KEY, LIMITS_TABLE, VARIABLES};
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::{Credentials, Region};
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use clap::ValueEnum;
 use clap::builder::{NonEmptyStringValueParser, RangedU64ValueParser};
 use local_pool::build;
@@ -54,6 +58,10 @@ pub(crate) struct Arguments {
     /// Keep users, settings and keys in this file; once it is there, options about users and the app client do not count
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
+    /// Count mails and wrong answers for accounts in this DynamoDB, such as http://127.0.0.1:8000, where a table is made for it;
+    /// without one there are no limits across sign-ins
+    #[arg(long, value_name = "URL")]
+    dynamodb_endpoint: Option<String>,
     /// Write each event of a trigger to this folder, with placeholders for what belongs to a person or a sign-in
     #[arg(long, value_name = "FOLDER")]
     record: Option<PathBuf>,
@@ -137,9 +145,15 @@ fn of_trigger(text: &str) -> Result<(Trigger, String), String> {
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let logs: LogSink = Arc::new(|function, line| eprintln!("[{function}] {line}"));
     let (as_json, elsewhere) = (arguments.json, arguments.lambda_endpoint.clone());
+    let dynamodb = arguments.dynamodb_endpoint.clone();
     // Before the build, which takes a while.
     let listener = bind(arguments.port).await?;
-    let options = arguments.options(listener, logs)?;
+    let mut options = arguments.options(listener, logs)?;
+    if let Some(url) = &dynamodb {
+        make_limits_table(url).await?;
+        options.variables.insert(LIMITS_TABLE.to_owned(), LIMITS_TABLE_NAME.to_owned());
+        options.variables.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), url.clone());
+    }
     let mut stop = pin!(stop_signal()?);
     let server = tokio::select! {
         server = start(options) => server?,
@@ -148,7 +162,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     if as_json {
         println!("{}", server.addresses().to_json());
     } else {
-        print(&server, elsewhere.as_deref());
+        print(&server, elsewhere.as_deref(), dynamodb.as_deref());
     }
     server.serve(stop).await?;
     Ok(())
@@ -219,7 +233,40 @@ pub(crate) fn ours() -> BTreeMap<Trigger, String> {
     Trigger::OURS.map(|trigger| (trigger, trigger.function().to_owned())).into()
 }
 
-fn print(server: &Server, elsewhere: Option<&str>) {
+/// The table that local functions count in.
+const LIMITS_TABLE_NAME: &str = "sign-in-limits";
+
+/// Makes the table that `template.yaml` makes, unless it is there.
+async fn make_limits_table(url: &str) -> Result<(), Box<dyn Error>> {
+    let attribute = AttributeDefinition::builder().attribute_name("account").attribute_type(ScalarAttributeType::S);
+    let key = KeySchemaElement::builder().attribute_name("account").key_type(KeyType::Hash);
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version_latest()
+        .region(Region::new("eu-west-1"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .retry_config(RetryConfig::disabled())
+        .endpoint_url(url);
+    let made = aws_sdk_dynamodb::Client::from_conf(config.build())
+        .create_table()
+        .table_name(LIMITS_TABLE_NAME)
+        .attribute_definitions(attribute.build()?)
+        .key_schema(key.build()?)
+        .billing_mode(BillingMode::PayPerRequest)
+        .send();
+    match tokio::time::timeout(Duration::from_secs(5), Box::pin(made)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) if error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => Ok(()),
+        Ok(Err(error)) => {
+            let cause = error.as_service_error().and_then(|error| error.message().map(str::to_owned));
+            Err(format!("no table can be made in DynamoDB at {url}: {}", cause.unwrap_or_else(|| error.to_string()))
+                .into())
+        }
+        Err(_) => Err(format!("no answer from DynamoDB at {url}").into()),
+    }
+}
+
+fn print(server: &Server, elsewhere: Option<&str>, dynamodb: Option<&str>) {
     let addresses @ Addresses { endpoint, region, user_pool_id, client_id } = server.addresses();
     println!(
         "\n\
@@ -235,6 +282,10 @@ fn print(server: &Server, elsewhere: Option<&str>) {
     }
     if let Some(url) = elsewhere {
         println!("Other functions {url}");
+    }
+    match dynamodb {
+        Some(url) => println!("Limits          counted across sign-ins at {url}"),
+        None => println!("Limits          off across sign-ins (--dynamodb-endpoint)"),
     }
     println!("\nCtrl-C ends it. Below are the functions' logs.\n");
 }
@@ -276,7 +327,7 @@ pub(crate) async fn start(mut options: Options) -> Result<Server, Box<dyn Error>
     }
     // Settings of the functions are taken from our own environment, as `CODE_LENGTH=6 cargo run`.
     let given = |name: &str| Some((name.to_owned(), std::env::var(name).ok()?));
-    options.variables = BTreeMap::from([(CODE_KEY.to_owned(), random_key())]);
+    options.variables.insert(CODE_KEY.to_owned(), random_key());
     options.variables.extend(VARIABLES.iter().filter_map(|name| given(name)));
     options.variables.extend(given("AWS_LAMBDA_LOG_LEVEL"));
     Ok(Server::start(options).await?)

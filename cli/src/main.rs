@@ -5,6 +5,7 @@
 mod event;
 mod local;
 mod mail;
+mod risk;
 mod sign_in;
 
 use std::error::Error;
@@ -35,6 +36,8 @@ enum Command {
     Event(event::Arguments),
     /// Show the mail, in one language or all, with the settings and templates that are set
     Mail(mail::Arguments),
+    /// Print what guessing comes to in a year, with the settings that are set
+    Risk,
 }
 
 #[tokio::main]
@@ -45,6 +48,7 @@ async fn main() -> ExitCode {
         Command::SignIn(arguments) => sign_in::run(arguments).await,
         Command::Event(arguments) => event::run(&arguments),
         Command::Mail(arguments) => mail::run(&arguments),
+        Command::Risk => risk::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -409,6 +409,9 @@ fn function_variables(addresses: &Addresses, given: &BTreeMap<String, String>) -
         ("AWS_ENDPOINT_URL_SESV2", &addresses.endpoint),
         ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", &addresses.endpoint),
         ("SES_FROM_ADDRESS", "Example <sign-in@example.com>"),
+        // The codes of a deployment with a table, also without one: nobody attacks this machine.
+        ("CODE_ALPHABET", "digits"),
+        ("ACCEPT_RISK", "1"),
         // As in `sam local`: this is not AWS, and the key of the event fixtures may be used.
         ("AWS_SAM_LOCAL", "true"),
     ];

@@ -27,6 +27,7 @@
 //! - [`client_metadata`]: what the client sent beside its answer
 //! - [`rounds`]: what has been answered so far
 //! - [`challenge`]: the state that travels between rounds, and what the client is told
+//! - [`limits`] and [`risk`]: what is counted for an account across sign-ins, and what guessing comes to
 //! - [`code`]: the one-time code, derived and never stored
 //! - [`settings`]: the environment variables
 //!
@@ -41,6 +42,7 @@ pub mod email_address;
 pub mod limits;
 pub mod pre_authentication;
 pub mod recipient;
+pub mod risk;
 pub mod rounds;
 pub mod settings;
 pub mod trigger;

@@ -14,6 +14,7 @@ use crate::code::{self, Alphabet, CodeFormat, CodeKey, CodeKeys};
 use crate::email_address::{EmailAddress, Sender, is_domain, is_plain_line};
 use crate::limits::Limits;
 use crate::recipient::LanguageTag;
+use crate::risk::risk;
 
 /// Looks an environment variable up.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -22,9 +23,10 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub const CODE_KEY: &str = "CODE_KEY";
 /// The key before this one: its challenges can still be answered. Like `CODE_KEY`; empty or unset: none.
 pub const CODE_KEY_PREVIOUS: &str = "CODE_KEY_PREVIOUS";
-/// Symbols of a code: `digits` or `letters` (20 unambiguous consonants). Default `digits`.
+/// Symbols of a code: `digits` or `letters` (20 unambiguous consonants). Default `digits` if there is a [`LIMITS_TABLE`], else
+/// `letters`.
 pub const CODE_ALPHABET: &str = "CODE_ALPHABET";
-/// Symbols per code, 6 to 16. Default 8.
+/// Symbols per code, 6 to 16. Default 8 for digits and 10 for letters.
 pub const CODE_LENGTH: &str = "CODE_LENGTH";
 /// Life of a code in seconds, 60 to 600 (NIST SP 800-63B-4 §3.1.3.2 allows ten minutes). Default 600.
 pub const CODE_VALIDITY_SECONDS: &str = "CODE_VALIDITY_SECONDS";
@@ -92,8 +94,12 @@ pub const SLOW_DOWN_AFTER_FAILURES: &str = "SLOW_DOWN_AFTER_FAILURES";
 /// Wrong answers in a row after which none is judged for a day, 10 to 100 (NIST SP 800-63B-4 §3.2.2). Default 100.
 pub const LATCH_AFTER_FAILURES: &str = "LATCH_AFTER_FAILURES";
 
+/// The greatest chance that a year of attack on one account may succeed with, above 0 and up to 1. With settings that allow more
+/// the functions do not start. Default 0.001.
+pub const ACCEPT_RISK: &str = "ACCEPT_RISK";
+
 /// All of the above.
-pub const VARIABLES: [&str; 33] = [
+pub const VARIABLES: [&str; 34] = [
     CODE_KEY,
     CODE_KEY_PREVIOUS,
     CODE_ALPHABET,
@@ -127,6 +133,7 @@ pub const VARIABLES: [&str; 33] = [
     MAILS_PER_DAY,
     SLOW_DOWN_AFTER_FAILURES,
     LATCH_AFTER_FAILURES,
+    ACCEPT_RISK,
 ];
 
 /// The key that the fixtures in `events/` are made with. Everybody knows it, so it is refused unless `AWS_SAM_LOCAL` is
@@ -173,8 +180,14 @@ impl ChallengeSettings {
     ///
     /// Names the variable that cannot be used.
     pub fn from_vars(vars: Lookup<'_>) -> Result<ChallengeSettings, SettingsError> {
-        let alphabet = one_of(vars, CODE_ALPHABET, &[("digits", Alphabet::Digits), ("letters", Alphabet::Letters)])?;
-        let length = number(vars, CODE_LENGTH, 8, code::MIN_LENGTH as u64, code::MAX_LENGTH as u64)?;
+        let (digits, letters) = (("digits", Alphabet::Digits), ("letters", Alphabet::Letters));
+        let is_counted = vars(LIMITS_TABLE).is_some_and(|table| !table.is_empty());
+        let alphabet = one_of(vars, CODE_ALPHABET, &if is_counted { [digits, letters] } else { [letters, digits] })?;
+        let default_length = match alphabet {
+            Alphabet::Digits => 8,
+            Alphabet::Letters => 10,
+        };
+        let length = number(vars, CODE_LENGTH, default_length, code::MIN_LENGTH as u64, code::MAX_LENGTH as u64)?;
         let format = usize::try_from(length).ok().and_then(|length| CodeFormat::new(alphabet, length));
         Ok(ChallengeSettings {
             keys: code_keys(vars)?,
@@ -539,13 +552,13 @@ impl LimitsSettings {
     ///
     /// Names the variable that cannot be used.
     pub fn from_vars(vars: Lookup<'_>) -> Result<LimitsSettings, SettingsError> {
-        let ChallengeSettings { max_attempts, validity, .. } = ChallengeSettings::from_vars(vars)?;
+        let ChallengeSettings { format, max_attempts, validity, .. } = ChallengeSettings::from_vars(vars)?;
         let number = |variable, default, from, to| {
             let number = number(vars, variable, default, from, to)?;
             u32::try_from(number).map_err(|_| error(variable, format!("a whole number from {from} to {to}")))
         };
         let name = "the name of a DynamoDB table: 3 to 255 letters, digits, dots, hyphens and underscores";
-        Ok(LimitsSettings {
+        let settings = LimitsSettings {
             table: optional(vars, LIMITS_TABLE, name, |name| {
                 let fits = (3..=255).contains(&name.len())
                     && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
@@ -560,7 +573,22 @@ impl LimitsSettings {
                 max_attempts,
                 validity,
             },
-        })
+        };
+        let risk = risk(format, &settings.limits, settings.table.is_some());
+        let accepted = optional(vars, ACCEPT_RISK, "a number above 0 and up to 1", |text| {
+            text.parse().ok().filter(|accepted| *accepted > 0.0 && *accepted <= 1.0)
+        })?;
+        if risk.chance > accepted.unwrap_or(0.001) {
+            return Err(error(
+                ACCEPT_RISK,
+                format!(
+                    "{:.1e} or more, because a year of guessing opens an account with that chance: \
+                     better set LIMITS_TABLE, longer codes or fewer mails (docs/settings.md)",
+                    risk.chance
+                ),
+            ));
+        }
+        Ok(settings)
     }
 }
 

@@ -109,6 +109,13 @@ fn f62_what_cannot_work_gets_one_clear_line() {
     );
     let missing = fails(custom_auth().args(["local", "--users", "/nowhere/users.toml"]));
     assert!(missing.starts_with("error: cannot read /nowhere/users.toml: "), "{missing}");
+    let risky = fails(custom_auth().args(["local", "--port", "0"]).env("ACCEPT_RISK", "0.001"));
+    assert!(
+        risky.contains("ACCEPT_RISK must be 1.0e0 or more, because a year of guessing opens an account"),
+        "{risky}"
+    );
+    let no_table = fails(custom_auth().args(["local", "--port", "0", "--dynamodb-endpoint", "http://127.0.0.1:1"]));
+    assert!(no_table.starts_with("error: no table can be made in DynamoDB at http://127.0.0.1:1: "), "{no_table}");
     let env = crate::running::workspace().join("events/env.json");
     assert!(fails(custom_auth().arg("event").arg(env)).ends_with("env.json is no event of a trigger"));
     let missing = fails(custom_auth().args(["event", "/nowhere/event.json"]));
@@ -150,6 +157,28 @@ fn mail_shows_a_language_or_writes_all_of_them() {
         fails(custom_auth().arg("mail").env("DEFAULT_LOCALE", "ru"))
             .ends_with("error: DEFAULT_LOCALE: there are no templates for ru")
     );
+}
+
+#[test]
+fn risk_prints_what_the_documents_say() {
+    let risk = |settings: &[(&str, &str)]| {
+        let output = custom_auth().arg("risk").envs(settings.iter().copied()).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let document = std::fs::read_to_string(crate::running::workspace().join("docs/settings.md")).unwrap();
+    let indented: String = risk(&[("LIMITS_TABLE", "limits")])
+        .lines()
+        .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("    {line}\n") })
+        .collect();
+    assert!(document.contains(&indented), "{indented}");
+    assert!(risk(&[]).starts_with("Codes                            10 letters: 1.0e13 of them, 43.2 bits\n"));
+    // Also of settings that no function would start with.
+    assert!(
+        risk(&[("CODE_ALPHABET", "digits"), ("CODE_LENGTH", "6")]).contains("Chance that one is right         1.0e0\n")
+    );
+    let wrong = fails(custom_auth().arg("risk").env("CODE_LENGTH", "5"));
+    assert_eq!(wrong, "error: CODE_LENGTH must be a whole number from 6 to 16");
 }
 
 #[test]

@@ -20,6 +20,10 @@ fn settings(vars: &BTreeMap<String, String>) -> Result<String, SettingsError> {
     let vars: Lookup<'_> = &|name| match name {
         "CODE_KEY" => Some("x".repeat(32)),
         "SES_FROM_ADDRESS" => vars.get(name).cloned().or(Some("sign-in@example.com".to_owned())),
+        // As the template has it, unless it is told not to.
+        "LIMITS_TABLE" => vars.get(name).cloned().or(Some("limits".to_owned())),
+        // Of bounds alone, which allow more than is wise.
+        "ACCEPT_RISK" => vars.get(name).cloned().or(Some("1".to_owned())),
         _ => vars.get(name).cloned(),
     };
     Ok(format!(
@@ -156,6 +160,13 @@ fn the_templates_patterns_let_nothing_through_that_we_refuse() {
         "${AWS::AccountId}",
         "a\nb",
         "\u{202e}",
+        "0",
+        "1",
+        "0.5",
+        "1.5",
+        ".25",
+        "-1",
+        "NaN",
     ];
     let mut variables = template_variables();
     variables.insert("SES_FROM_ADDRESS".to_owned(), "SESFromAddress".to_owned());
@@ -173,7 +184,7 @@ fn the_templates_patterns_let_nothing_through_that_we_refuse() {
         assert!(passed > 0, "{parameter} lets nothing through");
         patterns += 1;
     }
-    assert_eq!(patterns, 8);
+    assert_eq!(patterns, 9);
 }
 
 #[test]

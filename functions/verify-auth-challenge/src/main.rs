@@ -34,8 +34,11 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         let now = SystemTime::now().into();
         let (mut verdict, state) = decide(&settings, &sign_in, &user, private, answer, &metadata, now);
         if let (true, Some(state), Some(counts)) = (verdict.is_about_the_answer(), &state, &counts) {
+            let keys = &settings.challenge.keys;
+            let account = account_key(keys, &sign_in, &user);
+            let tag = Answer::read(answer, format.alphabet).tag(keys, &sign_in, &state.nonce);
             // Nobody has been told of the verdict yet.
-            verdict = count(counts, &settings, &sign_in, &user, state, answer, verdict, now).await?;
+            verdict = count(counts, &account, &sign_in.client_id, state, &tag, verdict, now).await?;
         }
 
         let challenge = state.map(|state| state.log_id());
@@ -58,25 +61,22 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 /// Counts an answer for its account, as wrong; and then, if it is right, that it was. What the verdict is if it may be one.
 async fn count(
     counts: &Counts,
-    settings: &VerifySettings,
-    sign_in: &SignIn,
-    user: &User,
+    account: &str,
+    client_id: &str,
     state: &ChallengeState,
-    answer: &str,
+    tag: &str,
     verdict: Verdict,
     now: UnixSeconds,
 ) -> Result<Verdict, TriggerError> {
-    let (keys, client, limits) = (&settings.challenge.keys, &sign_in.client_id, counts.limits());
-    let account = account_key(keys, sign_in, user);
-    let tag = Answer::read(answer, settings.challenge.format.alphabet).tag(keys, sign_in, &state.nonce);
-    let answered = counts.count(&account, now, |account| account.answer(limits, client, state, &tag, now));
-    if let Err(limited) = answered.await.map_err(|_| TriggerError::Internal)? {
+    let limits = counts.limits();
+    let answer = |account: &Account| account.answer(limits, client_id, state, tag, now);
+    if let Err(limited) = counts.count(account, now, answer).await.map_err(|_| TriggerError::Internal)? {
         return Ok(Verdict::Reject(Refusal::Limited(limited)));
     }
     if verdict != Verdict::Accept {
         return Ok(verdict);
     }
-    let accept = |account: &Account| Ok(Count::Keep(account.accept(limits, client, state, now)?, verdict));
-    let accepted = counts.count(&account, now, accept).await.map_err(|_| TriggerError::Internal)?;
+    let accept = |account: &Account| Ok(Count::Keep(account.accept(limits, client_id, state, now)?, verdict));
+    let accepted = counts.count(account, now, accept).await.map_err(|_| TriggerError::Internal)?;
     Ok(accepted.unwrap_or_else(|limited| Verdict::Reject(Refusal::Limited(limited))))
 }

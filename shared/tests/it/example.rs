@@ -71,6 +71,7 @@ pub(crate) fn settings<T>(
         ("CODE_KEY", KEY),
         ("CODE_KEY_PREVIOUS", PREVIOUS_KEY),
         ("SES_FROM_ADDRESS", "sign-in@example.com"),
+        ("LIMITS_TABLE", "limits"),
     ]);
     vars.extend(given.iter().copied());
     from_vars(&|name| vars.get(name).map(|value| (*value).to_owned()))

@@ -15,5 +15,6 @@ mod decisions;
 mod every_history;
 mod example;
 mod limits;
+mod risk;
 mod settings;
 mod states;

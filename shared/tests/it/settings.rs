@@ -5,7 +5,8 @@ use std::fmt::Debug;
 use auth_challenge::code::Alphabet;
 use auth_challenge::settings::{
     AdmissionSettings, AwsSettings, ChallengeSettings, CreateSettings, DefineSettings, EXAMPLE_CODE_KEY, EmailDomains,
-    Lookup, MailSettings, PreAuthenticationSettings, SesSettings, SettingsError, VARIABLES, VerifySettings,
+    LimitsSettings, Lookup, MailSettings, PreAuthenticationSettings, SesSettings, SettingsError, VARIABLES,
+    VerifySettings,
 };
 use proptest::prelude::*;
 
@@ -24,7 +25,10 @@ fn read(given: &[(&str, &str)]) -> Result<(), SettingsError> {
     one(CreateSettings::from_vars, given)?;
     one(VerifySettings::from_vars, given)?;
     one(MailSettings::from_vars, given)?;
-    one(SesSettings::from_vars, given)
+    one(SesSettings::from_vars, given)?;
+    // Of each setting by itself, whatever it comes to with the others.
+    let accepted: Vec<_> = given.iter().copied().chain([("ACCEPT_RISK", "1")]).collect();
+    one(LimitsSettings::from_vars, if given.iter().any(|(name, _)| *name == "ACCEPT_RISK") { given } else { &accepted })
 }
 
 fn check(given: &[(&str, &str)], expected: &str) {
@@ -57,6 +61,11 @@ fn f59_numbers_have_bounds() {
         ("MAX_ATTEMPTS", 1, 5),
         ("MAX_MAILS", 1, 5),
         ("RESEND_AFTER_SECONDS", 10, 300),
+        ("MAIL_BURST", 1, 10),
+        ("MAIL_INTERVAL_SECONDS", 10, 3_600),
+        ("MAILS_PER_DAY", 1, 200),
+        ("SLOW_DOWN_AFTER_FAILURES", 3, 50),
+        ("LATCH_AFTER_FAILURES", 10, 100),
     ] {
         let expected = format!("{variable} must be a whole number from {from} to {to}");
         for good in [from, to] {
@@ -180,6 +189,12 @@ fn f59_what_may_be_left_out_is_checked_when_it_is_there() {
             "arn:aws:ses:eu-west-1:111122223333:identity/example.com",
             "arn:aws:sns:eu-west-1:111122223333:identity/example.com",
             "the ARN of an SES identity in the region that sends: arn:aws:ses:<region>:<account>:identity/<domain or address>",
+        ),
+        (
+            "LIMITS_TABLE",
+            "my.limits_table-1",
+            "my limits",
+            "the name of a DynamoDB table: 3 to 255 letters, digits, dots, hyphens and underscores",
         ),
         ("SES_REGION", "us-gov-west-1", "Ireland", "a region such as eu-west-1"),
         ("APP_DOMAIN", "example.com", "https://example.com", "a domain such as example.com"),

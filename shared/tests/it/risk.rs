@@ -1,0 +1,96 @@
+//! What guessing comes to.
+
+use auth_challenge::code::{Alphabet, CodeFormat};
+use auth_challenge::risk::risk;
+use auth_challenge::settings::LimitsSettings;
+
+use crate::example::settings;
+
+fn chance(alphabet: Alphabet, length: usize, given: &[(&str, &str)], counted: bool) -> f64 {
+    let limits = settings(LimitsSettings::from_vars, given).unwrap().limits;
+    risk(CodeFormat::new(alphabet, length).unwrap(), &limits, counted).chance
+}
+
+fn check(found: f64, expected: f64) {
+    assert!((found / expected - 1.0).abs() < 0.05, "{found:e} is not {expected:e}");
+}
+
+/// Numbers that were computed elsewhere.
+#[test]
+fn p20_the_chance_of_a_year_is_that_of_the_formula() {
+    use Alphabet::{Digits, Letters};
+    // 14 mails a second, nothing counted.
+    check(chance(Digits, 8, &[], false), 1.0);
+    check(chance(Digits, 9, &[], false), 0.73);
+    check(chance(Digits, 10, &[], false), 0.124);
+    check(chance(Letters, 8, &[], false), 0.0505);
+    check(chance(Letters, 10, &[], false), 1.29e-4);
+    // 20 sign-ins a day.
+    check(chance(Digits, 6, &[], true), 2.17e-2);
+    check(chance(Digits, 8, &[], true), 2.19e-4);
+    check(chance(Letters, 8, &[], true), 8.56e-7);
+    check(chance(Letters, 16, &[], true), 21_915.0 / 20_f64.powi(16));
+    check(chance(Digits, 8, &[("MAILS_PER_DAY", "10"), ("MAX_ATTEMPTS", "1")], true), 3.65e-5);
+}
+
+#[test]
+fn t03_a_sprayer_is_stopped_by_no_count() {
+    let limits = settings(LimitsSettings::from_vars, &[]).unwrap().limits;
+    for counted in [true, false] {
+        let accounts = |alphabet, length| risk(CodeFormat::new(alphabet, length).unwrap(), &limits, counted).accounts;
+        check(accounts(Alphabet::Digits, 8), 13.25);
+        check(accounts(Alphabet::Letters, 10), 1.29e-4);
+    }
+}
+
+#[test]
+fn r01_settings_that_are_guessed_too_easily_are_refused() {
+    let read = |given: &[(&str, &str)]| settings(LimitsSettings::from_vars, given).map(drop);
+    let without_table = ("LIMITS_TABLE", "");
+    // The defaults, with and without a table.
+    assert_eq!(read(&[]), Ok(()));
+    assert_eq!(read(&[without_table]), Ok(()));
+    for (given, chance) in [
+        (&[without_table, ("CODE_ALPHABET", "digits")][..], "1.0e0"),
+        (&[without_table, ("CODE_LENGTH", "9")], "2.6e-3"),
+        (&[("CODE_LENGTH", "7")], "2.2e-3"),
+        (&[("CODE_LENGTH", "6")], "2.2e-2"),
+        (&[("MAILS_PER_DAY", "100")], "1.1e-3"),
+    ] {
+        let expected = format!(
+            "ACCEPT_RISK must be {chance} or more, because a year of guessing opens an account with that chance: \
+             better set LIMITS_TABLE, longer codes or fewer mails (docs/settings.md)"
+        );
+        assert_eq!(read(given).unwrap_err().to_string(), expected);
+        let accepted = [given, &[("ACCEPT_RISK", "1")]].concat();
+        assert_eq!(read(&accepted), Ok(()));
+    }
+    for bad in ["0", "-1", "1.1", "NaN", "inf", "a lot"] {
+        assert_eq!(
+            read(&[("ACCEPT_RISK", bad)]).unwrap_err().to_string(),
+            "ACCEPT_RISK must be a number above 0 and up to 1"
+        );
+    }
+}
+
+/// G18: an attacker against every sign-in of a small code space, as often as the formula says.
+#[test]
+fn g18_guesses_at_real_codes_succeed_as_often_as_the_formula_says() {
+    use auth_challenge::challenge::Nonce;
+    use auth_challenge::code::{Answer, CodeKey};
+
+    use crate::example::{NOW, sign_in};
+
+    let (key, format) = (CodeKey::new(b"key"), CodeFormat::new(Alphabet::Digits, 6).unwrap());
+    let guesses = ["123456", "000000", "999999"].map(|guess| Answer::read(guess, Alphabet::Digits));
+    let sign_ins = 3_000_000_u64;
+    let right = (0..sign_ins).filter(|n| {
+        let mut nonce = [0; 16];
+        nonce[..8].copy_from_slice(&n.to_be_bytes());
+        let code = key.code(&sign_in(), &Nonce::from(nonce), NOW, format);
+        guesses.iter().any(|guess| code.is_answered_by(guess))
+    });
+    let expected = sign_ins as f64 * 3.0 / 1e6;
+    let found = right.count() as f64;
+    assert!((found - expected).abs() < 3.0 * expected.sqrt(), "{found} instead of {expected}");
+}
