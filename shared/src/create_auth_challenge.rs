@@ -168,14 +168,14 @@ impl Next {
     ///
     /// [`TriggerError::Internal`] when the key of the challenge is gone.
     pub fn challenge(
-        self,
+        &self,
         settings: &CreateSettings,
         sign_in: &SignIn,
         user: &User,
         metadata: &ClientMetadata,
         now: UnixSeconds,
     ) -> Result<Challenge, TriggerError> {
-        let Next { state, error, mailed, .. } = self;
+        let Next { state, error, mailed, .. } = *self;
         let challenge = &settings.challenge;
         let sealed_state = state.seal(&challenge.keys, sign_in).ok_or(TriggerError::Internal)?;
         let code = state.code(&challenge.keys, sign_in, challenge.format).ok_or(TriggerError::Internal)?;

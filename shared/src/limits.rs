@@ -165,6 +165,21 @@ impl Account {
         Ok(Count::Keep(account, fresh))
     }
 
+    /// Takes back the beginning of a sign-in whose mail certainly was not sent.
+    #[must_use]
+    pub fn take_back(&self, limits: &Limits, state: &ChallengeState) -> Account {
+        let mut account = self.clone();
+        let before = account.challenges.len();
+        account.challenges.retain(|counted| counted.state().is_none_or(|known| known.nonce != state.nonce));
+        if account.challenges.len() < before {
+            if let Some(place) = account.mails.iter().rposition(|at| *at == state.last_sent.0) {
+                account.mails.remove(place);
+            }
+            account.next_mail = account.next_mail.saturating_sub(limits.mail_interval.as_secs());
+        }
+        account
+    }
+
     /// Counts another mail for a challenge. `again` is the state with that mail in it.
     ///
     /// # Errors

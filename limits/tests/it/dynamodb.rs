@@ -13,6 +13,7 @@ use tokio::time::sleep;
 
 /// What goes wrong with one request.
 #[derive(Clone, Copy)]
+#[allow(dead_code, reason = "another package's tests use this on good days only")]
 pub(crate) enum Fault {
     /// The answer is this error.
     Error(u16, &'static str),

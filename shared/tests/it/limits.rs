@@ -99,6 +99,42 @@ fn a_resend_is_a_mail_like_any_other_and_its_repeat_is_none() {
 }
 
 #[test]
+fn a_mail_that_was_not_sent_is_taken_back_with_its_challenge() {
+    let mut life = Life::default();
+    life.start(NOW).unwrap();
+    let before = life.account.clone();
+    let not_sent = life.start(later(20)).unwrap();
+    life.account = life.account.take_back(&LIMITS, &not_sent);
+    assert_eq!(life.account, before);
+    // Twice is once.
+    assert_eq!(life.account.take_back(&LIMITS, &not_sent), before);
+    // Whoever tries again at once gets a challenge and a mail of their own.
+    let again = fresh(99, later(21));
+    assert!(
+        matches!(life.account.start(&LIMITS, CLIENT, again, later(21)), Ok(Count::Keep(_, state)) if state == again)
+    );
+}
+
+/// P16, R19: a stranger begins sign-ins for somebody at ten times the allowed rate.
+#[test]
+fn p16_whoever_is_attacked_has_a_challenge_within_a_minute_until_the_days_mails_are_used_up() {
+    for began in (0..900).step_by(7) {
+        let mut life = Life::default();
+        let mut had_one = None;
+        for seconds in 0..=began + 60 {
+            if seconds % 6 == 0 {
+                let _ = life.start(later(seconds));
+            }
+            if seconds >= began && life.start(later(seconds)).is_ok() {
+                had_one = Some(seconds - began);
+                break;
+            }
+        }
+        assert!(had_one.is_some_and(|waited| waited <= 60), "began at {began}: {had_one:?}");
+    }
+}
+
+#[test]
 fn f20_cognitos_repeat_gets_the_challenge_of_the_first_call() {
     let mut life = Life::default();
     let first = life.start(NOW).unwrap();

@@ -1,0 +1,216 @@
+//! Lambda may stop a function at any point, and Cognito calls it again. (G13, F19 to F21)
+
+#[path = "../../../../limits/tests/it/dynamodb.rs"]
+mod dynamodb;
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use auth_challenge::settings::{AwsSettings, LimitsSettings, MailSettings, SesSettings, VerifySettings};
+use auth_challenge::verify_auth_challenge::{self, Verdict};
+use axum::extract::State;
+use axum::routing::post;
+use axum::{Json, Router};
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+use serde_json::{Value, json};
+use sign_in_mail::Templates;
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+
+use self::dynamodb::DynamoDb;
+use super::*;
+
+const NOW: UnixSeconds = UnixSeconds(1_767_268_800);
+
+fn later(seconds: u64) -> UnixSeconds {
+    UnixSeconds(NOW.0 + seconds)
+}
+
+/// A mail service that keeps what it was sent.
+#[derive(Clone, Default)]
+struct Mails(Arc<Mutex<Vec<Value>>>);
+
+impl Mails {
+    async fn serve(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let keep = async |State(mails): State<Mails>, Json(mail): Json<Value>| {
+            mails.0.lock().unwrap().push(mail);
+            // Time in which the function can be stopped while its mail is taken.
+            sleep(Duration::from_millis(5)).await;
+            Json(json!({"MessageId": "1"}))
+        };
+        let router = Router::new().route("/v2/email/outbound-emails", post(keep)).with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        url
+    }
+
+    /// The code in the only mail, if there is one.
+    fn only_code(&self) -> Option<String> {
+        let mails = self.0.lock().unwrap();
+        assert!(mails.len() <= 1, "{} mails for one sign-in", mails.len());
+        let text = mails.first()?["Content"]["Simple"]["Body"]["Text"]["Data"].as_str().unwrap().to_owned();
+        Some(text.lines().nth(2).unwrap().to_owned())
+    }
+}
+
+struct World {
+    handler: Handler,
+    verify: VerifySettings,
+    mails: Mails,
+    dynamodb: DynamoDb,
+}
+
+async fn world() -> World {
+    let (mails, dynamodb) = (Mails::default(), DynamoDb::start().await);
+    let (ses_url, dynamodb_url) = (mails.serve().await, dynamodb.url.clone());
+    let vars = move |name: &str| {
+        Some(match name {
+            "CODE_KEY" => "a-key-of-the-tests-with-enough-characters".to_owned(),
+            "LIMITS_TABLE" => "limits".to_owned(),
+            "SES_FROM_ADDRESS" => "sign-in@example.com".to_owned(),
+            "AWS_REGION" => "eu-west-1".to_owned(),
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => "example".to_owned(),
+            "AWS_ENDPOINT_URL_SESV2" => ses_url.clone(),
+            "AWS_ENDPOINT_URL_DYNAMODB" => dynamodb_url.clone(),
+            _ => return None,
+        })
+    };
+    let settings = CreateSettings::from_vars(&vars).unwrap();
+    let templates = Templates::new(MailSettings::from_vars(&vars).unwrap()).unwrap();
+    let aws = || AwsSettings::from_vars(&vars);
+    let limits = LimitsSettings::from_vars(&vars).unwrap();
+    let handler = Handler {
+        counts: Counts::new(limits, settings.challenge.format, aws).unwrap(),
+        delivery: Delivery::new(SesSettings::from_vars(&vars).unwrap(), templates, aws().unwrap()),
+        settings,
+    };
+    World { handler, verify: VerifySettings::from_vars(&vars).unwrap(), mails, dynamodb }
+}
+
+fn event(user: &str, session: Value, metadata: Value) -> CognitoEventUserPoolsCreateAuthChallenge {
+    serde_json::from_value(json!({
+        "version": "1", "region": "eu-west-1", "userPoolId": "eu-west-1_EXAMPLE", "userName": user,
+        "callerContext": {"awsSdkVersion": "x", "clientId": "1example23456789"},
+        "triggerSource": "CreateAuthChallenge_Authentication",
+        "request": {
+            "userAttributes": {"email": format!("{user}@example.com"), "email_verified": "true"},
+            "challengeName": "CUSTOM_CHALLENGE", "session": session, "clientMetadata": metadata, "userNotFound": false,
+        },
+        "response": {"publicChallengeParameters": {}, "privateChallengeParameters": {}},
+    }))
+    .unwrap()
+}
+
+/// Stops a future once it has waited so often, `linger` after that; what came of it, if that was earlier.
+async fn stopped_after<F: Future>(waits: usize, linger: Duration, future: F) -> Option<F::Output> {
+    let (mut future, mut left) = (pin!(future), waits);
+    let output = poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if left == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await;
+    // What was written to a connection goes out meanwhile.
+    sleep(linger).await;
+    output
+}
+
+impl World {
+    async fn create(
+        &self,
+        event: &CognitoEventUserPoolsCreateAuthChallenge,
+        now: UnixSeconds,
+    ) -> Result<CognitoEventUserPoolsCreateAuthChallengeResponse, TriggerError> {
+        self.handler.handle(event, now, &mut UnwrapErr(SysRng)).await
+    }
+
+    /// What verify-auth-challenge would say.
+    fn verdict(
+        &self,
+        event: &CognitoEventUserPoolsCreateAuthChallenge,
+        response: &CognitoEventUserPoolsCreateAuthChallengeResponse,
+        answer: &str,
+    ) -> Verdict {
+        let sign_in = SignIn::read(&event.cognito_event_user_pools_header).unwrap();
+        let user = User::read(false, &event.request.user_attributes, &self.verify.domains);
+        let (private, metadata) = (&response.private_challenge_parameters, ClientMetadata::default());
+        verify_auth_challenge::decide(&self.verify, &sign_in, &user, private, answer, &metadata, later(60)).0
+    }
+}
+
+#[tokio::test]
+async fn g13_wherever_a_start_is_killed_its_repeat_makes_no_second_mail_and_its_code_is_right() {
+    let (mut points, mut mailed_before, mut not_mailed) = (0, 0, 0);
+    for (waits, linger) in (0..100).flat_map(|waits| [(waits, 0), (waits, 20)]) {
+        let world = world().await;
+        let first = event("alice", json!([]), json!(null));
+        let done = stopped_after(waits, Duration::from_millis(linger), world.create(&first, NOW)).await;
+        // What it had under way arrives all the same.
+        sleep(Duration::from_millis(60)).await;
+        match world.mails.only_code() {
+            Some(_) => mailed_before += 1,
+            None => not_mailed += 1,
+        }
+        // Cognito calls again after five seconds; also when there was an answer that it never got.
+        let repeat = world.create(&first, later(5)).await.unwrap();
+        let response = match world.mails.only_code() {
+            Some(_) => repeat,
+            // Stopped between count and mail: the client asks for it.
+            None => {
+                let round = json!([{
+                    "challengeName": "CUSTOM_CHALLENGE", "challengeResult": false,
+                    "challengeMetadata": repeat.challenge_metadata,
+                }]);
+                let resend = event("alice", round, json!({"action": "RESEND"}));
+                world.create(&resend, later(36)).await.unwrap()
+            }
+        };
+        let code = world.mails.only_code().expect("a mail");
+        assert_eq!(world.verdict(&first, &response, &code), Verdict::Accept, "stopped after {waits} waits");
+        let items = world.dynamodb.tables.lock().unwrap().items.clone();
+        let counts: Value =
+            serde_json::from_str(items.values().next().unwrap()["counts"]["S"].as_str().unwrap()).unwrap();
+        assert_eq!((items.len(), &counts["failures"]), (1, &json!(0)));
+        if let Some(done) = done {
+            assert_eq!(world.verdict(&first, &done.unwrap(), &code), Verdict::Accept);
+            break;
+        }
+        points += 1;
+    }
+    let found = (points, mailed_before, not_mailed);
+    assert!(points > 8 && mailed_before > 1 && not_mailed > 1 && points < 199, "points, mailed, not mailed: {found:?}");
+}
+
+#[tokio::test]
+async fn a_mail_that_was_not_sent_leaves_nothing_behind() {
+    let world = world().await;
+    let aws = AwsSettings::from_vars(&|name: &str| {
+        Some(match name {
+            "AWS_REGION" => "eu-west-1".to_owned(),
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => "example".to_owned(),
+            "AWS_ENDPOINT_URL_SESV2" => "http://127.0.0.1:1".to_owned(),
+            _ => return None,
+        })
+    });
+    let vars = |name: &str| (name == "SES_FROM_ADDRESS").then(|| "sign-in@example.com".to_owned());
+    let templates = Templates::new(MailSettings::from_vars(&vars).unwrap()).unwrap();
+    let no_mail = Delivery::new(SesSettings::from_vars(&vars).unwrap(), templates, aws.unwrap());
+    let World { handler, dynamodb, .. } = world;
+    let broken = Handler { delivery: no_mail, ..handler };
+    let first = event("alice", json!([]), json!(null));
+    for _ in 0..5 {
+        let failed = broken.handle(&first, NOW, &mut UnwrapErr(SysRng)).await;
+        assert_eq!(failed.map(drop), Err(TriggerError::CodeNotSent));
+    }
+    let item = dynamodb.tables.lock().unwrap().items.values().next().unwrap()["counts"]["S"].clone();
+    let counts: Value = serde_json::from_str(item.as_str().unwrap()).unwrap();
+    assert_eq!((&counts["mails"], &counts["challenges"]), (&json!([]), &json!([])));
+}
