@@ -14,6 +14,9 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use rand::Rng;
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// For the connection, with TLS.
@@ -22,6 +25,8 @@ const CONNECT: Duration = Duration::from_millis(500);
 const WRITE: Duration = Duration::from_millis(700);
 /// For everything: with a mail behind it, and the 3 s that one may take, a trigger stays within Cognito's 5 s.
 const BUDGET: Duration = Duration::from_millis(1_300);
+/// How long a connection is kept for the next write. A function that is frozen for longer would find a dead one.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Before a write that failed is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -31,6 +36,8 @@ const VERSION: &str = "version";
 const COUNTS: &str = "counts";
 /// Seconds since 1970, for DynamoDB's time to live.
 const EXPIRES: &str = "expires";
+/// What tells a call its own write from that of another.
+const WRITER: &str = "writer";
 
 pub(crate) struct Table {
     client: Client,
@@ -38,11 +45,13 @@ pub(crate) struct Table {
 }
 
 /// An account as it was seen in the table.
-#[derive(Default, PartialEq)]
+#[derive(Default)]
 struct Seen {
     /// 0: it is not there.
     version: u64,
     account: Account,
+    /// Which call wrote it: two that count the same write the same account.
+    writer: String,
 }
 
 /// What became of one write.
@@ -50,8 +59,10 @@ enum Write {
     Done,
     /// Somebody else was faster, or this account was not what we supposed.
     Stale(Seen),
-    /// It may succeed a moment later, and may even have been done.
+    /// It was not done, and may succeed a moment later.
     Failed(&'static str),
+    /// Nobody knows whether it was done.
+    Unknown(&'static str),
     /// It will not succeed.
     Refused(&'static str),
 }
@@ -65,7 +76,10 @@ impl Table {
             .region(Region::new(aws.region))
             .credentials_provider(Credentials::new(aws.access_key_id, key, token, None, "Lambda"))
             .http_client(
-                aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https(),
+                aws_smithy_http_client::Builder::new()
+                    .pool_idle_timeout(KEEP_ALIVE)
+                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                    .build_https(),
             )
             .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
             // A write that may have been done is only repeated by somebody who knows what it was.
@@ -86,24 +100,29 @@ impl Table {
         let deadline = Instant::now() + BUDGET;
         // Most accounts are there, but only a write tells what is in them; and a new one needs no second.
         let mut seen = Seen::default();
-        // A write of which nobody knew whether it was done.
-        let mut tried: Option<(Seen, T)> = None;
+        let writer = format!("{:016x}", UnwrapErr(SysRng).next_u64());
+        // A write of which nobody knew whether it was done: its version, and what it came to.
+        let mut tried: Option<(u64, T)> = None;
         loop {
             let (account, value) = match decide(&seen.account) {
                 Err(limited) => return Ok(Err(limited)),
                 Ok(Count::Repeat(value)) => return Ok(Ok(value)),
                 Ok(Count::Keep(account, value)) => (account, value),
             };
-            let after = Seen { version: seen.version + 1, account };
+            let after = Seen { version: seen.version + 1, account, writer: writer.clone() };
             match self.write(key, &seen, &after, expires(&after.account), deadline).await {
                 Write::Done => return Ok(Ok(value)),
-                Write::Stale(now) => match tried.take().filter(|(tried, _)| *tried == now) {
-                    Some((_, value)) => return Ok(Ok(value)),
-                    None => seen = now,
-                },
+                Write::Stale(now) => {
+                    match tried.take().filter(|(tried, _)| *tried == now.version && now.writer == writer) {
+                        Some((_, value)) => return Ok(Ok(value)),
+                        None => seen = now,
+                    }
+                }
                 Write::Refused(reason) => return Err(reason),
-                Write::Failed(reason) => {
-                    tried = Some((after, value));
+                failed @ (Write::Failed(reason) | Write::Unknown(reason)) => {
+                    if let Write::Unknown(_) = failed {
+                        tried = Some((after.version, value));
+                    }
                     if Instant::now() + PAUSE >= deadline {
                         return Err(reason);
                     }
@@ -129,11 +148,13 @@ impl Table {
             .update_item()
             .table_name(&self.name)
             .key(KEY, AttributeValue::S(key.to_owned()))
-            .update_expression("SET #version = :after, #counts = :counts, #expires = :expires")
+            .update_expression("SET #version = :after, #counts = :counts, #expires = :expires, #writer = :writer")
             .condition_expression(condition)
             .expression_attribute_names("#version", VERSION)
             .expression_attribute_names("#counts", COUNTS)
             .expression_attribute_names("#expires", EXPIRES)
+            .expression_attribute_names("#writer", WRITER)
+            .expression_attribute_values(":writer", AttributeValue::S(after.writer.clone()))
             .expression_attribute_values(":after", number(after.version))
             .expression_attribute_values(":counts", AttributeValue::S(counts))
             .expression_attribute_values(":expires", number(expires.0))
@@ -145,7 +166,7 @@ impl Table {
         match timeout_at(deadline.min(Instant::now() + WRITE), Box::pin(request.send())).await {
             Ok(Ok(_)) => Write::Done,
             Ok(Err(error)) => judge(&error, before.version),
-            Err(_) => Write::Failed("timed_out"),
+            Err(_) => Write::Unknown("timed_out"),
         }
     }
 }
@@ -167,13 +188,13 @@ fn judge(error: &SdkError<UpdateItemError>, expected: u64) -> Write {
             ) => Write::Failed("throttled"),
             (error, _) if error.code() == Some("ThrottlingException") => Write::Failed("throttled"),
             (error, _) if error.code() == Some("AccessDeniedException") => Write::Refused("access_denied"),
-            (_, 500..) => Write::Failed("service_error"),
+            (_, 500..) => Write::Unknown("service_error"),
             _ => Write::Refused("refused"),
         },
         SdkError::ConstructionFailure(_) => Write::Refused("request_not_built"),
-        SdkError::DispatchFailure(_) => Write::Failed("not_connected"),
+        SdkError::DispatchFailure(_) => Write::Unknown("not_connected"),
         // Time-outs, answers that could not be read, and whatever the SDK may come to distinguish.
-        SdkError::TimeoutError(_) | SdkError::ResponseError(_) | _ => Write::Failed("no_answer"),
+        SdkError::TimeoutError(_) | SdkError::ResponseError(_) | _ => Write::Unknown("no_answer"),
     }
 }
 
@@ -181,6 +202,7 @@ impl Seen {
     fn read(item: &HashMap<String, AttributeValue>) -> Option<Seen> {
         let version = item.get(VERSION)?.as_n().ok()?.parse().ok().filter(|version| *version > 0)?;
         let account = serde_json::from_str(item.get(COUNTS)?.as_s().ok()?).ok()?;
-        Some(Seen { version, account })
+        let writer = item.get(WRITER)?.as_s().ok()?.clone();
+        Some(Seen { version, account, writer })
     }
 }

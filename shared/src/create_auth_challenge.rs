@@ -147,19 +147,25 @@ impl Next {
         }
         let counted = match self.before {
             None => account.start(limits, client_id, self.state, now)?,
-            Some(before) => match account.resend(limits, client_id, self.state, now) {
+            Some(_) => match account.resend(limits, client_id, self.state, now) {
                 Ok(counted) => counted,
-                Err(_) => {
-                    let refused =
-                        Next { state: before, error: Some(ErrorCode::ResendLimit), mailed: false, ..self.clone() };
-                    return Ok(Count::Repeat(refused));
-                }
+                Err(_) => return Ok(Count::Repeat(self.without_mail())),
             },
         };
         Ok(match counted {
             Count::Keep(account, state) => Count::Keep(account, Next { state, ..self.clone() }),
             Count::Repeat(state) => Count::Repeat(Next { state, mailed: false, ..self.clone() }),
         })
+    }
+
+    /// The same round without its mail, if a sign-in has begun before: a code was mailed then, and the person may have it.
+    pub fn resend_refused(&self) -> Option<Next> {
+        self.before.map(|_| self.without_mail())
+    }
+
+    fn without_mail(&self) -> Next {
+        let state = self.before.unwrap_or(self.state);
+        Next { state, error: Some(ErrorCode::ResendLimit), mailed: false, ..self.clone() }
     }
 
     /// Makes the challenge of the round.

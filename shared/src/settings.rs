@@ -582,9 +582,10 @@ impl LimitsSettings {
             return Err(error(
                 ACCEPT_RISK,
                 format!(
-                    "{:.1e} or more, because a year of guessing opens an account with that chance: \
+                    "{} or more, because a year of guessing opens an account with that chance: \
                      better set LIMITS_TABLE, longer codes or fewer mails (docs/settings.md)",
-                    risk.chance
+                    // Rounded up, so that what is asked for is enough.
+                    ((risk.chance * 10_000.0).ceil() / 10_000.0).min(1.0)
                 ),
             ));
         }

@@ -109,6 +109,7 @@ pub fn init(vars: Lookup<'_>) -> Result<(), NotInLambda> {
         "define_auth_challenge",
         "create_auth_challenge",
         "verify_auth_challenge",
+        "limits_table",
     ];
     let targets = Targets::new()
         .with_targets(ours.map(|target| (target, level)))

@@ -42,7 +42,7 @@ fn settings(vars: &BTreeMap<String, String>) -> Result<String, SettingsError> {
 fn template_parameters() -> BTreeMap<String, BTreeMap<String, String>> {
     let template = read("template.yaml");
     let (_, parameters) = template.split_once("\nParameters:\n").unwrap();
-    let (parameters, _) = parameters.split_once("\nConditions:\n").unwrap();
+    let (parameters, _) = parameters.split_once("\nRules:\n").unwrap();
     let mut found = BTreeMap::<String, BTreeMap<String, String>>::new();
     let mut name = String::new();
     for line in parameters.lines().filter(|line| !line.is_empty()) {
