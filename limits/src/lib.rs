@@ -9,8 +9,6 @@
 mod memory;
 mod table;
 
-use std::fmt;
-
 use auth_challenge::challenge::UnixSeconds;
 use auth_challenge::code::CodeFormat;
 use auth_challenge::limits::{Account, Count, Limited, Limits};
@@ -32,14 +30,8 @@ pub struct Counts {
 }
 
 /// The table cannot be used now. What it said is in the log.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unavailable;
-
-impl fmt::Debug for Unavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Unavailable")
-    }
-}
 
 impl Counts {
     /// Counts in the table of the settings. `None` if they name none: then there are no limits across sign-ins, and no client is

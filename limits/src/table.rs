@@ -109,7 +109,7 @@ impl Table {
                 Ok(Count::Repeat(value)) => return Ok(Ok(value)),
                 Ok(Count::Keep(account, value)) => (account, value),
             };
-            let after = Seen { version: seen.version + 1, account, writer: writer.clone() };
+            let after = Seen { version: seen.version.saturating_add(1), account, writer: writer.clone() };
             match self.write(key, &seen, &after, expires(&after.account), deadline).await {
                 Write::Done => return Ok(Ok(value)),
                 Write::Stale(now) => {

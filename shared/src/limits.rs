@@ -83,6 +83,10 @@ struct Counted {
 }
 
 impl Counted {
+    fn new(client_id: &str, state: &ChallengeState) -> Counted {
+        Counted { client_id: client_id.to_owned(), state: state.to_string(), answers: Vec::new(), used: false }
+    }
+
     fn state(&self) -> Option<ChallengeState> {
         self.state.parse().ok()
     }
@@ -126,7 +130,7 @@ impl Account {
     /// Counts the beginning of a sign-in, with its mail. `fresh` is the challenge that would be made; a repeat gets the one that was
     /// made a moment ago.
     ///
-    /// Cognito's calls carry nothing by which a repeat could be told from a second sign-in (`cognito-contract`, U4). So any
+    /// Cognito's calls carry nothing by which a repeat could be told from a second sign-in. So any
     /// sign-in of the same client that begins while Cognito may still repeat the last one shares its challenge, as long as
     /// nobody has answered it: the person gets one code, and it is right wherever it was asked for.
     ///
@@ -159,12 +163,7 @@ impl Account {
         }
         let mut account = self.pruned(limits, now);
         account.count_mail(limits, now)?;
-        account.challenges.push(Counted {
-            client_id: client_id.to_owned(),
-            state: fresh.to_string(),
-            answers: Vec::new(),
-            used: false,
-        });
+        account.challenges.push(Counted::new(client_id, &fresh));
         Ok(Count::Keep(account, fresh))
     }
 
@@ -293,12 +292,7 @@ impl Account {
         let is_it = |counted: &Counted| counted.state().is_some_and(|known| known.nonce == state.nonce);
         let place = self.challenges.iter().position(is_it).unwrap_or_else(|| {
             let before = ChallengeState { attempts: 0, mails: 1, last_sent: state.issued_at, ..*state };
-            self.challenges.push(Counted {
-                client_id: client_id.to_owned(),
-                state: before.to_string(),
-                answers: Vec::new(),
-                used: false,
-            });
+            self.challenges.push(Counted::new(client_id, &before));
             self.challenges.len() - 1
         });
         &mut self.challenges[place]

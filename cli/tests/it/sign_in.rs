@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::running::{Running, start};
+use crate::running::{Running, start, start_with};
 
 const ALICE: &str = "alice@example.com";
 
@@ -128,6 +128,23 @@ async fn the_client_or_the_user_chooses_the_language_of_the_mail() {
             pool.respond(&challenge, username, code, json!(null)).await.unwrap()["AuthenticationResult"].is_object()
         );
     }
+}
+
+#[tokio::test]
+async fn r23_without_their_table_nobody_signs_in_and_the_log_says_why() {
+    let nowhere = |options: &mut local_pool::server::Options| {
+        options.variables.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), "http://127.0.0.1:1".to_owned());
+    };
+    let pool = start_with(&[("LIMITS_TABLE", "limits")], nowhere).await;
+    let words = "CreateAuthChallenge failed with error Something went wrong, please try again.";
+    for username in [ALICE, "nobody@example.com", "unverified@example.com"] {
+        let refused = pool.initiate(username).await.unwrap_err();
+        assert_eq!(refused, ("UserLambdaValidationException".to_owned(), words.to_owned()));
+    }
+    assert_eq!(pool.mails().await.len(), 0);
+    let lines = pool.lines.lock().unwrap().clone();
+    let said = lines.iter().filter(|line| line.contains(r#""outcome":"limits_unavailable","reason":"not_connected""#));
+    assert_eq!(said.count(), 3, "{lines:#?}");
 }
 
 #[tokio::test]
