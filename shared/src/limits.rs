@@ -74,7 +74,7 @@ pub struct Account {
 struct Counted {
     /// The app client that it belongs to.
     client_id: String,
-    /// Its state after the last mail, without answers.
+    /// Its state after the last mail.
     state: String,
     /// A tag of each different answer that was counted.
     answers: Vec<String>,
@@ -198,11 +198,11 @@ impl Account {
         let counted = account.counted(client_id, &again);
         match counted.state() {
             Some(before) if before.mails >= again.mails => {
-                let sent = ChallengeState { mails: again.mails, last_sent: before.last_sent, ..again };
+                let sent = ChallengeState { last_sent: before.last_sent, ..again };
                 Ok(Count::Repeat(sent))
             }
             _ => {
-                counted.state = ChallengeState { attempts: 0, ..again }.to_string();
+                counted.state = again.to_string();
                 account.count_mail(limits, now)?;
                 Ok(Count::Keep(account, again))
             }
@@ -291,7 +291,7 @@ impl Account {
     fn counted(&mut self, client_id: &str, state: &ChallengeState) -> &mut Counted {
         let is_it = |counted: &Counted| counted.state().is_some_and(|known| known.nonce == state.nonce);
         let place = self.challenges.iter().position(is_it).unwrap_or_else(|| {
-            let before = ChallengeState { attempts: 0, mails: 1, last_sent: state.issued_at, ..*state };
+            let before = ChallengeState { mails: 1, ..*state };
             self.challenges.push(Counted::new(client_id, &before));
             self.challenges.len() - 1
         });

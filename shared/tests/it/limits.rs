@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use auth_challenge::challenge::{ChallengeState, Nonce, UnixSeconds};
-use auth_challenge::limits::{Account, Count, Limited, Limits};
+use auth_challenge::code::{CodeKey, CodeKeys};
+use auth_challenge::limits::{Account, Count, Limited, Limits, account_key};
+use auth_challenge::user::{SignIn, User};
 use proptest::prelude::*;
 
-use crate::example::{NOW, later, state};
+use crate::example::{NOW, alice, keys, later, nobody, sign_in, state};
 
 const LIMITS: Limits = Limits {
     mail_burst: 3,
@@ -173,6 +175,49 @@ fn r13_a_challenge_has_so_many_answers_and_the_same_answer_counts_once() {
 }
 
 #[test]
+fn r13_answers_are_remembered_for_as_long_as_the_challenge_can_be_answered() {
+    let mut life = Life::default();
+    let state = life.start(NOW).unwrap();
+    for tag in ["1", "2", "3"] {
+        life.answer(&state, tag, later(1)).unwrap();
+    }
+    // Also by a function whose clock is half a minute behind.
+    for seconds in [569, 599, 629] {
+        assert_eq!(life.answer(&state, "4", later(seconds)), Err(Limited::Attempts), "{seconds}");
+    }
+}
+
+#[test]
+fn a_challenge_that_was_made_while_nothing_could_be_counted_gets_its_mails_and_its_answers() {
+    let again = ChallengeState { mails: 2, last_sent: later(30), ..state() };
+    let counted = Account::default().resend(&LIMITS, CLIENT, again, later(30));
+    assert!(matches!(counted, Ok(Count::Keep(_, sent)) if sent == again), "{counted:?}");
+    let mut life = Life::default();
+    for (tag, expected) in [("1", Ok(())), ("2", Ok(())), ("3", Ok(())), ("4", Err(Limited::Attempts))] {
+        assert_eq!(life.answer(&state(), tag, later(1)), expected);
+    }
+}
+
+#[test]
+fn t06_an_account_has_one_name_whatever_client_is_used_and_it_tells_nothing() {
+    let name = |sign_in: &SignIn, user: &User| account_key(&keys(), sign_in, user);
+    let ours = name(&sign_in(), &alice());
+    assert_eq!(name(&SignIn { client_id: "another".to_owned(), ..sign_in() }, &alice()), ours);
+    let mut names = vec![
+        ours.clone(),
+        name(&SignIn { user_name: "bob".to_owned(), ..sign_in() }, &alice()),
+        name(&SignIn { user_pool_id: "eu-west-1_OTHER".to_owned(), ..sign_in() }, &alice()),
+        // T28: those who do not exist are counted, apart.
+        name(&sign_in(), &nobody()),
+        account_key(&CodeKeys { current: CodeKey::new(b"another key"), previous: None }, &sign_in(), &alice()),
+    ];
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 5);
+    assert!(ours.len() == 22 && !ours.contains(&sign_in().user_name[..8]), "{ours}");
+}
+
+#[test]
 fn r07_a_challenge_is_used_once() {
     let mut life = Life::default();
     let state = life.start(NOW).unwrap();
@@ -218,6 +263,9 @@ fn r17_after_a_pause_one_slip_does_not_lock_for_long() {
         let mut later_on = life.clone();
         later_on.fail(1, later(pause)).unwrap();
         assert_eq!(wait(&later_on, pause), expected, "{pause}");
+        // However many there were, the wait is not for longer, and pauses take it back as soon.
+        let level = serde_json::to_value(&later_on.account).unwrap()["level"].as_u64().unwrap();
+        assert!(level <= 17, "{level}");
     }
 }
 
