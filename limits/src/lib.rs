@@ -11,7 +11,7 @@ mod table;
 
 use auth_challenge::challenge::UnixSeconds;
 use auth_challenge::code::CodeFormat;
-use auth_challenge::limits::{Account, Count, Limited, Limits};
+use auth_challenge::limits::{Account, AccountKey, Count, Limited, Limits};
 use auth_challenge::settings::{AwsSettings, LimitsSettings};
 
 use crate::memory::Memory;
@@ -67,12 +67,12 @@ impl Counts {
     /// [`Unavailable`] when nothing can be counted.
     pub async fn count<T>(
         &self,
-        account: &str,
+        account: &AccountKey,
         now: UnixSeconds,
         decide: impl Fn(&Account) -> Result<Count<T>, Limited>,
     ) -> Result<Result<T, Limited>, Unavailable> {
         let expires = |account: &Account| account.expires_at(&self.limits);
-        match self.table.count(account, expires, &decide).await {
+        match self.table.count(&account.name, expires, &decide).await {
             Ok(counted) => Ok(counted),
             Err(reason) => {
                 tracing::error!(outcome = "limits_unavailable", reason, goes_on = self.holds_alone);

@@ -91,7 +91,7 @@ pub enum ChallengeKind {
 /// │ │    │        │                      └ issued at, Unix seconds
 /// │ │    │        └ nonce
 /// │ │    └ key id
-/// │ └ kind: `code` or `parameters`
+/// │ └ kind: `code`, `repeat` or `parameters`
 /// └ version
 /// ```
 ///
@@ -113,6 +113,9 @@ pub struct ChallengeState {
     pub mails: u8,
     /// When the last mail was sent.
     pub last_sent: UnixSeconds,
+    /// Whether the challenge had been made before, for a call that Cognito repeats, or for a sign-in that somebody else had just
+    /// begun.
+    pub repeated: bool,
 }
 
 const VERSION: &str = "1";
@@ -167,9 +170,10 @@ fn seal(keys: &CodeKeys, key_id: KeyId, sign_in: &SignIn, text: &str) -> Option<
 
 impl fmt::Display for ChallengeState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
-            ChallengeKind::Code => "code",
-            ChallengeKind::Parameters => "parameters",
+        let kind = match (self.kind, self.repeated) {
+            (ChallengeKind::Code, false) => "code",
+            (ChallengeKind::Code, true) => "repeat",
+            (ChallengeKind::Parameters, _) => "parameters",
         };
         let nonce = URL_SAFE_NO_PAD.encode(self.nonce.bytes());
         let ChallengeState { key_id: KeyId(key), issued_at, attempts, mails, last_sent, .. } = self;
@@ -199,10 +203,11 @@ fn read_state(text: &str) -> Option<ChallengeState> {
     };
     Some(ChallengeState {
         kind: match kind {
-            "code" => ChallengeKind::Code,
+            "code" | "repeat" => ChallengeKind::Code,
             "parameters" => ChallengeKind::Parameters,
             _ => return None,
         },
+        repeated: kind == "repeat",
         key_id: KeyId(u32::from_str_radix(key_id, 16).ok()?),
         nonce: Nonce(URL_SAFE_NO_PAD.decode(nonce).ok()?.try_into().ok()?),
         issued_at: UnixSeconds(issued_at.parse().ok()?),

@@ -240,8 +240,8 @@ impl Answer {
 
 impl Answer {
     /// A short text that is the same for the same answer to the same challenge, and tells nothing without the key.
-    pub fn tag(&self, keys: &CodeKeys, sign_in: &SignIn, nonce: &Nonce) -> String {
-        let mac = keys.current.mac("answer/v1", sign_in, &[nonce.bytes(), &self.symbols[..], &[self.understood]]);
+    pub fn tag(&self, key: &CodeKey, sign_in: &SignIn, nonce: &Nonce) -> String {
+        let mac = key.mac("answer/v1", sign_in, &[nonce.bytes(), &self.symbols[..], &[self.understood]]);
         URL_SAFE_NO_PAD.encode(&mac[..12])
     }
 }

@@ -108,6 +108,7 @@ impl Next {
             attempts: 0,
             mails: u8::from(mailed),
             last_sent: now,
+            repeated: false,
         };
         Next { state, before: None, error: None, mailed }
     }

@@ -16,7 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::challenge::{CLOCK_TOLERANCE, ChallengeState, UnixSeconds};
-use crate::code::CodeKeys;
+use crate::code::CodeKey;
 use crate::user::{SignIn, User};
 
 /// How much is allowed.
@@ -76,15 +76,28 @@ struct Counted {
     client_id: String,
     /// Its state after the last mail.
     state: String,
-    /// A tag of each different answer that was counted.
-    answers: Vec<String>,
-    /// Whether somebody has signed in with it.
-    used: bool,
+    /// A tag of each different wrong answer: to the challenge as it was made, and as repeats got it.
+    answers: [Vec<String>; 2],
+    /// With which answer somebody has signed in.
+    accepted: Option<Accepted>,
+}
+
+/// A right answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Accepted {
+    at: u64,
+    /// The state of the round.
+    state: String,
 }
 
 impl Counted {
     fn new(client_id: &str, state: &ChallengeState) -> Counted {
-        Counted { client_id: client_id.to_owned(), state: state.to_string(), answers: Vec::new(), used: false }
+        Counted {
+            client_id: client_id.to_owned(),
+            state: state.to_string(),
+            answers: Default::default(),
+            accepted: None,
+        }
     }
 
     fn state(&self) -> Option<ChallengeState> {
@@ -92,16 +105,37 @@ impl Counted {
     }
 }
 
-/// The name under which the counts of a sign-in's account are kept: neither the pool's nor the user's can be had from it. Users who
-/// do not exist are counted like those who do, apart from them, so that the one cannot be told from the other by a limit.
-pub fn account_key(keys: &CodeKeys, sign_in: &SignIn, user: &User) -> String {
-    let label = match user {
-        User::Known(_) => "account/v1",
-        User::Unknown(_) => "no-account/v1",
-    };
-    // The app client is no part of it: an account is attacked through all of them.
-    let account = SignIn { client_id: String::new(), ..sign_in.clone() };
-    URL_SAFE_NO_PAD.encode(&keys.current.mac(label, &account, &[])[..16])
+/// The name under which the counts of an account are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AccountKey {
+    /// Neither the pool's name nor the user's can be had from it.
+    pub name: String,
+    /// Users who do not exist are counted like those who do, so that they cannot be told apart by a limit; and apart from them,
+    /// so that inventing names does not push out what is counted for people.
+    pub exists: bool,
+}
+
+impl AccountKey {
+    /// The name of a sign-in's account. `key` is that of the challenge: what was counted for it is still found after a change of keys.
+    pub fn new(key: &CodeKey, sign_in: &SignIn, user: &User) -> AccountKey {
+        let (label, exists, user_name) = match user {
+            User::Known(_) => ("account/v1", true, sign_in.user_name.clone()),
+            // However somebody is spelled who does exist, Cognito gives the one name; here it may give what was typed.
+            User::Unknown(_) => ("no-account/v1", false, sign_in.user_name.to_lowercase()),
+        };
+        // The app client is no part of it: an account is attacked through all of them.
+        let account = SignIn { client_id: String::new(), user_name, ..sign_in.clone() };
+        AccountKey { name: URL_SAFE_NO_PAD.encode(&key.mac(label, &account, &[])[..16]), exists }
+    }
+}
+
+/// An answer to a challenge, and whether it is right. Nobody has been told yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered<'a> {
+    /// The same for the same answer ([`Answer::tag`](crate::code::Answer::tag)).
+    pub tag: &'a str,
+    /// Whether it is the code.
+    pub right: bool,
 }
 
 /// Why not.
@@ -130,9 +164,10 @@ impl Account {
     /// Counts the beginning of a sign-in, with its mail. `fresh` is the challenge that would be made; a repeat gets the one that was
     /// made a moment ago.
     ///
-    /// Cognito's calls carry nothing by which a repeat could be told from a second sign-in. So any
-    /// sign-in of the same client that begins while Cognito may still repeat the last one shares its challenge, as long as
-    /// nobody has answered it: the person gets one code, and it is right wherever it was asked for.
+    /// Cognito's calls carry nothing by which a repeat could be told from a second sign-in. So any sign-in of the same client that
+    /// begins while Cognito may still repeat the last one gets the same challenge, as long as nobody has answered it: the person
+    /// gets one code, and it is right wherever it was asked for. But it gets it as a repeat, for which the last answer is not
+    /// judged: a stranger who begins a sign-in a moment after somebody cannot use up that person's.
     ///
     /// # Errors
     ///
@@ -146,19 +181,14 @@ impl Account {
     ) -> Result<Count<ChallengeState>, Limited> {
         let may_repeat = |counted: &&Counted| {
             counted.client_id == client_id
-                && counted.answers.is_empty()
-                && !counted.used
-                && counted.state().is_some_and(|state| {
-                    state.mails == 1
-                        && state.issued_at.plus(REPEATS_AFTER) <= now
-                        && now < state.issued_at.plus(REPEATS)
-                        && state.issued_at <= now.plus(CLOCK_TOLERANCE)
-                })
+                && counted.answers.iter().all(Vec::is_empty)
+                && counted.accepted.is_none()
+                && counted.state().is_some_and(|state| state.mails == 1 && may_be_repeat(state.issued_at, now))
         };
         if let Some(state) = self.challenges.iter().rev().find(may_repeat).and_then(Counted::state) {
-            return Ok(Count::Repeat(state));
+            return Ok(Count::Repeat(ChallengeState { repeated: true, ..state }));
         }
-        if now < self.may_start_at(limits) {
+        if self.is_latched(limits, now) || now < self.may_start_at(limits) {
             return Err(Limited::Failures);
         }
         let mut account = self.pruned(limits, now);
@@ -209,61 +239,51 @@ impl Account {
         }
     }
 
-    /// Counts an answer to a challenge, as wrong until [`accept`](Self::accept) says otherwise. `tag` stands for what was answered:
-    /// the same answer is counted once, however often Cognito asks about it, because it tells nothing new.
+    /// Counts an answer to a challenge. A wrong one is one more in a row; the same one is counted once, however often it is
+    /// given, because it tells nothing new. A right one ends the row, and nobody else signs in with the challenge; only Cognito's
+    /// repeat of the same round hears again that it is right.
     ///
     /// # Errors
     ///
-    /// [`Limited::Used`], [`Limited::Attempts`] or [`Limited::Failures`] when the answer must not be judged.
+    /// [`Limited::Used`], [`Limited::Attempts`] or [`Limited::Failures`] when nobody may hear whether the answer is right.
     pub fn answer(
         &self,
         limits: &Limits,
         client_id: &str,
         state: &ChallengeState,
-        tag: &str,
+        answer: Answered<'_>,
         now: UnixSeconds,
     ) -> Result<Count<()>, Limited> {
         let mut account = self.pruned(limits, now);
         let counted = account.counted(client_id, state);
-        if counted.used {
-            return Err(Limited::Used);
+        let round = state.to_string();
+        if let Some(accepted) = &counted.accepted {
+            let repeat = answer.right && accepted.state == round && may_be_repeat(UnixSeconds(accepted.at), now);
+            return if repeat { Ok(Count::Repeat(())) } else { Err(Limited::Used) };
         }
-        if counted.answers.iter().any(|counted| counted == tag) {
+        if !answer.right && counted.answers.iter().flatten().any(|tag| tag == answer.tag) {
             return Ok(Count::Repeat(()));
         }
-        if counted.answers.len() >= limits.max_attempts.into() {
+        let all = usize::from(limits.max_attempts);
+        let given: usize = counted.answers.iter().map(Vec::len).sum();
+        let answers = &mut counted.answers[usize::from(state.repeated)];
+        // One is kept for whoever was there first.
+        if given >= all || (state.repeated && answers.len() >= (all - 1).max(1)) {
             return Err(Limited::Attempts);
         }
-        counted.answers.push(tag.to_owned());
-        if account.failures >= limits.latch_after {
+        if self.is_latched(limits, now) {
             return Err(Limited::Failures);
         }
-        account.level = account.level_at(limits, now).saturating_add(1).min(limits.slow_down_after + DOUBLINGS);
-        account.failures += 1;
-        account.last_failure = account.last_failure.max(now.0);
-        Ok(Count::Keep(account, ()))
-    }
-
-    /// Counts that the last answer was right: the challenge is used, and the wrong answers in a row are over.
-    ///
-    /// # Errors
-    ///
-    /// [`Limited::Used`] when somebody has signed in with the challenge.
-    pub fn accept(
-        &self,
-        limits: &Limits,
-        client_id: &str,
-        state: &ChallengeState,
-        now: UnixSeconds,
-    ) -> Result<Account, Limited> {
-        let mut account = self.pruned(limits, now);
-        let counted = account.counted(client_id, state);
-        if counted.used {
-            return Err(Limited::Used);
+        if answer.right {
+            counted.accepted = Some(Accepted { at: now.0, state: round });
+            (account.failures, account.level) = (0, 0);
+        } else {
+            answers.push(answer.tag.to_owned());
+            account.level = account.level_at(limits, now).saturating_add(1).min(limits.slow_down_after + DOUBLINGS);
+            account.failures += 1;
+            account.last_failure = account.last_failure.max(now.0);
         }
-        counted.used = true;
-        (account.failures, account.level) = (0, 0);
-        Ok(account)
+        Ok(Count::Keep(account, ()))
     }
 
     /// When everything that is counted will have been forgotten.
@@ -309,11 +329,13 @@ impl Account {
         Ok(())
     }
 
+    /// Whether there were too many wrong answers in a row, and no day without one since.
+    fn is_latched(&self, limits: &Limits, now: UnixSeconds) -> bool {
+        self.failures >= limits.latch_after && now < UnixSeconds(self.last_failure).plus(DAY)
+    }
+
     /// When the next sign-in may begin.
     fn may_start_at(&self, limits: &Limits) -> UnixSeconds {
-        if self.failures >= limits.latch_after {
-            return UnixSeconds(self.last_failure).plus(DAY);
-        }
         match wait(limits, self.level) {
             // Another function's clock may be ahead of ours.
             Duration::ZERO => UnixSeconds(0),
@@ -327,6 +349,11 @@ impl Account {
         let quiet = now.0.saturating_sub(UnixSeconds(self.last_failure).plus(wait(limits, self.level)).0);
         u32::try_from(quiet / LONGEST_WAIT.as_secs()).ok().and_then(|hours| self.level.checked_shr(hours)).unwrap_or(0)
     }
+}
+
+/// Whether what happens now may be Cognito's repeat of what happened then.
+fn may_be_repeat(then: UnixSeconds, now: UnixSeconds) -> bool {
+    then.plus(REPEATS_AFTER) <= now && now < then.plus(REPEATS)
 }
 
 /// How long the next sign-in has to wait at a level.

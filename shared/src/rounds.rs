@@ -127,7 +127,8 @@ impl ChallengeState {
                 before.issued_at <= self.issued_at.plus(CLOCK_TOLERANCE)
             }
             (ChallengeKind::Code, ChallengeKind::Code) => {
-                (self.key_id, self.nonce, self.issued_at) == (before.key_id, before.nonce, before.issued_at)
+                (self.key_id, self.nonce, self.issued_at, self.repeated)
+                    == (before.key_id, before.nonce, before.issued_at, before.repeated)
                     && (before.attempts..=before.attempts.saturating_add(1)).contains(&self.attempts)
                     && (before.mails..=before.mails.saturating_add(1)).contains(&self.mails)
                     && self.last_sent >= before.last_sent

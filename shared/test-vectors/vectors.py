@@ -76,6 +76,7 @@ STATES = [
     {},
     {"attempts": 2, "mails": 3, "last_sent": 1767268920},
     {"kind": "parameters", "mails": 0},
+    {"kind": "repeat", "attempts": 1},
     {"user": "jürgen"},
 ]
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use auth_challenge::challenge::{PRIVATE_KEY, UnixSeconds};
 use auth_challenge::client_metadata::ClientMetadata;
 use auth_challenge::create_auth_challenge::Next;
-use auth_challenge::limits::{Account, Count, account_key};
+use auth_challenge::limits::{Account, AccountKey, Count};
 use auth_challenge::rounds::Rounds;
 use auth_challenge::settings::CreateSettings;
 use auth_challenge::trigger::TriggerError;
@@ -67,7 +67,7 @@ impl Handler {
     /// Counts the mail of a round before it is sent. What the round is then.
     async fn count(&self, next: Next, sign_in: &SignIn, user: &User, now: UnixSeconds) -> Result<Next, TriggerError> {
         let (true, Some(counts)) = (next.mailed, &self.counts) else { return Ok(next) };
-        let account = account_key(&self.settings.challenge.keys, sign_in, user);
+        let account = self.account(&next, sign_in, user).ok_or(TriggerError::Internal)?;
         let count = |account: &Account| next.count(counts.limits(), &sign_in.client_id, account, now);
         let Ok(counted) = counts.count(&account, now, count).await else {
             // An error would spend the Session, and with it the code that was mailed before.
@@ -81,11 +81,15 @@ impl Handler {
 
     /// Takes back what was counted for a mail that certainly was not sent. Whether that can be done changes nothing for anybody.
     async fn take_back(&self, next: &Next, sign_in: &SignIn, user: &User, now: UnixSeconds) {
-        if let Some(counts) = &self.counts {
-            let account = account_key(&self.settings.challenge.keys, sign_in, user);
+        if let (Some(counts), Some(account)) = (&self.counts, self.account(next, sign_in, user)) {
             let take_back = |account: &Account| Ok(Count::Keep(account.take_back(counts.limits(), &next.state), ()));
             let _ = timeout(TAKE_BACK, counts.count(&account, now, take_back)).await;
         }
+    }
+
+    /// Whose mail it is. `None` when the key of the challenge is gone.
+    fn account(&self, next: &Next, sign_in: &SignIn, user: &User) -> Option<AccountKey> {
+        Some(AccountKey::new(self.settings.challenge.keys.find(next.state.key_id)?, sign_in, user))
     }
 }
 

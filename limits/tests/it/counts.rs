@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use auth_challenge::challenge::{ChallengeKind, ChallengeState, Nonce, UnixSeconds};
 use auth_challenge::code::{Alphabet, CodeFormat, CodeKey};
-use auth_challenge::limits::{Account, Count, Limited};
+use auth_challenge::limits::{AccountKey, Answered, Limited};
 use auth_challenge::settings::{AwsSettings, LimitsSettings};
 use futures_util::future::join_all;
 use limits_table::{Counts, Unavailable};
@@ -48,28 +48,36 @@ fn challenge(n: u64) -> ChallengeState {
         attempts: 0,
         mails: 1,
         last_sent: NOW,
+        repeated: false,
     }
 }
 
-async fn answer(counts: &Counts, challenge: &ChallengeState, tag: &str) -> Result<Result<(), Limited>, Unavailable> {
+fn alice() -> AccountKey {
+    AccountKey { name: "alice".to_owned(), exists: true }
+}
+
+async fn give(
+    counts: &Counts,
+    state: &ChallengeState,
+    answer: Answered<'_>,
+) -> Result<Result<(), Limited>, Unavailable> {
     let limits = *counts.limits();
-    counts.count("alice", NOW, |account| account.answer(&limits, "client", challenge, tag, NOW)).await
+    counts.count(&alice(), NOW, |account| account.answer(&limits, "client", state, answer, NOW)).await
+}
+
+async fn answer(counts: &Counts, state: &ChallengeState, tag: &str) -> Result<Result<(), Limited>, Unavailable> {
+    give(counts, state, Answered { tag, right: false }).await
+}
+
+async fn accept(counts: &Counts, state: &ChallengeState) -> Result<Result<(), Limited>, Unavailable> {
+    give(counts, state, Answered { tag: "right", right: true }).await
 }
 
 async fn start(counts: &Counts, n: u64) -> Result<Result<ChallengeState, Limited>, Unavailable> {
     let limits = *counts.limits();
     // Each of a client of its own, so that none is a repeat of another.
     let client = n.to_string();
-    counts.count("alice", NOW, |account| account.start(&limits, &client, challenge(n), NOW)).await
-}
-
-async fn accept(counts: &Counts, challenge: &ChallengeState) -> Result<Result<(), Limited>, Unavailable> {
-    let limits = *counts.limits();
-    counts
-        .count("alice", NOW, |account: &Account| {
-            Ok(Count::Keep(account.accept(&limits, "client", challenge, NOW)?, ()))
-        })
-        .await
+    counts.count(&alice(), NOW, |account| account.start(&limits, &client, challenge(n), NOW)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,6 +55,7 @@ pub(crate) fn state() -> ChallengeState {
         attempts: 0,
         mails: 1,
         last_sent: NOW,
+        repeated: false,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use auth_challenge::challenge::{ChallengeState, Nonce, UnixSeconds};
-use auth_challenge::code::{CodeKey, CodeKeys};
-use auth_challenge::limits::{Account, Count, Limited, Limits, account_key};
+use auth_challenge::code::CodeKey;
+use auth_challenge::limits::{Account, AccountKey, Answered, Count, Limited, Limits};
 use auth_challenge::user::{SignIn, User};
 use proptest::prelude::*;
 
@@ -29,6 +29,10 @@ fn fresh(n: u64, now: UnixSeconds) -> ChallengeState {
     ChallengeState { nonce: Nonce::from(nonce), issued_at: now, last_sent: now, ..state() }
 }
 
+fn wrong(tag: &str) -> Answered<'_> {
+    Answered { tag, right: false }
+}
+
 /// An account that sign-ins happen to.
 #[derive(Clone, Default)]
 struct Life {
@@ -50,7 +54,15 @@ impl Life {
     }
 
     fn answer(&mut self, state: &ChallengeState, tag: &str, now: UnixSeconds) -> Result<(), Limited> {
-        match self.account.answer(&LIMITS, CLIENT, state, tag, now)? {
+        self.give(state, wrong(tag), now)
+    }
+
+    fn accept(&mut self, state: &ChallengeState, now: UnixSeconds) -> Result<(), Limited> {
+        self.give(state, Answered { tag: "right", right: true }, now)
+    }
+
+    fn give(&mut self, state: &ChallengeState, answer: Answered<'_>, now: UnixSeconds) -> Result<(), Limited> {
+        match self.account.answer(&LIMITS, CLIENT, state, answer, now)? {
             Count::Keep(account, ()) => self.account = account,
             Count::Repeat(()) => {}
         }
@@ -143,7 +155,7 @@ fn f20_cognitos_repeat_gets_the_challenge_of_the_first_call() {
     for seconds in [4, 5, 10, 14] {
         assert_eq!(
             life.account.start(&LIMITS, CLIENT, fresh(9, later(seconds)), later(seconds)),
-            Ok(Count::Repeat(first))
+            Ok(Count::Repeat(ChallengeState { repeated: true, ..first }))
         );
     }
     let start = |life: &Life, client: &str, seconds| {
@@ -156,7 +168,8 @@ fn f20_cognitos_repeat_gets_the_challenge_of_the_first_call() {
     let mut answered = life.clone();
     answered.answer(&first, "1", later(3)).unwrap();
     assert!(matches!(start(&answered, CLIENT, 5), Ok(Count::Keep(..))));
-    let used = Life { account: life.account.accept(&LIMITS, CLIENT, &first, later(3)).unwrap(), ..life };
+    let mut used = life.clone();
+    used.accept(&first, later(3)).unwrap();
     assert!(matches!(start(&used, CLIENT, 5), Ok(Count::Keep(..))));
 }
 
@@ -200,7 +213,7 @@ fn a_challenge_that_was_made_while_nothing_could_be_counted_gets_its_mails_and_i
 
 #[test]
 fn t06_an_account_has_one_name_whatever_client_is_used_and_it_tells_nothing() {
-    let name = |sign_in: &SignIn, user: &User| account_key(&keys(), sign_in, user);
+    let name = |sign_in: &SignIn, user: &User| AccountKey::new(&keys().current, sign_in, user).name;
     let ours = name(&sign_in(), &alice());
     assert_eq!(name(&SignIn { client_id: "another".to_owned(), ..sign_in() }, &alice()), ours);
     let mut names = vec![
@@ -209,11 +222,15 @@ fn t06_an_account_has_one_name_whatever_client_is_used_and_it_tells_nothing() {
         name(&SignIn { user_pool_id: "eu-west-1_OTHER".to_owned(), ..sign_in() }, &alice()),
         // T28: those who do not exist are counted, apart.
         name(&sign_in(), &nobody()),
-        account_key(&CodeKeys { current: CodeKey::new(b"another key"), previous: None }, &sign_in(), &alice()),
+        AccountKey::new(&CodeKey::new(b"another key"), &sign_in(), &alice()).name,
     ];
     names.sort();
     names.dedup();
     assert_eq!(names.len(), 5);
+    // Whoever exists has the name that the pool gave them. Of others it may be what somebody typed.
+    let upper = SignIn { user_name: sign_in().user_name.to_uppercase(), ..sign_in() };
+    assert_eq!(name(&upper, &nobody()), name(&sign_in(), &nobody()));
+    assert_ne!(name(&upper, &alice()), ours);
     assert!(ours.len() == 22 && !ours.contains(&sign_in().user_name[..8]), "{ours}");
 }
 
@@ -221,11 +238,47 @@ fn t06_an_account_has_one_name_whatever_client_is_used_and_it_tells_nothing() {
 fn r07_a_challenge_is_used_once() {
     let mut life = Life::default();
     let state = life.start(NOW).unwrap();
-    life.answer(&state, "right", later(1)).unwrap();
-    life.account = life.account.accept(&LIMITS, CLIENT, &state, later(1)).unwrap();
-    assert_eq!(life.account.accept(&LIMITS, CLIENT, &state, later(1)), Err(Limited::Used));
-    assert_eq!(life.answer(&state, "right", later(1)), Err(Limited::Used));
-    assert_eq!(life.answer(&state, "other", later(1)), Err(Limited::Used));
+    assert_eq!(life.answer(&state, "other", later(1)), Ok(()));
+    assert_eq!(life.accept(&state, later(1)), Ok(()));
+    for seconds in [1, 2, 4, 16, 599] {
+        assert_eq!(life.accept(&state, later(seconds)), Err(Limited::Used), "{seconds}");
+        assert_eq!(life.answer(&state, "other", later(seconds)), Err(Limited::Used), "{seconds}");
+    }
+    // Whoever had the same code by another sign-in, at whatever moment.
+    for other in [ChallengeState { repeated: true, ..state }, ChallengeState { attempts: 1, ..state }] {
+        for seconds in 1..20 {
+            assert_eq!(life.accept(&other, later(seconds)), Err(Limited::Used), "{seconds}");
+        }
+    }
+}
+
+#[test]
+fn f28_cognitos_repeat_of_a_right_answer_is_right_again() {
+    let mut life = Life::default();
+    let state = life.start(NOW).unwrap();
+    life.accept(&state, later(60)).unwrap();
+    for (seconds, expected) in
+        [(63, Err(Limited::Used)), (64, Ok(())), (65, Ok(())), (74, Ok(())), (75, Err(Limited::Used))]
+    {
+        assert_eq!(life.accept(&state, later(seconds)), expected, "{seconds}");
+    }
+}
+
+#[test]
+fn r19_a_stranger_who_shares_a_challenge_cannot_use_up_its_answers() {
+    let mut life = Life::default();
+    let owners = life.start(NOW).unwrap();
+    let strangers = life.start(later(5)).unwrap();
+    assert_eq!((strangers.nonce, strangers.repeated), (owners.nonce, true));
+    for tag in ["1", "2"] {
+        assert_eq!(life.answer(&strangers, tag, later(6)), Ok(()));
+    }
+    assert_eq!(life.answer(&strangers, "3", later(6)), Err(Limited::Attempts));
+    assert_eq!(life.clone().accept(&strangers, later(6)), Err(Limited::Attempts));
+    assert_eq!(life.clone().accept(&owners, later(8)), Ok(()));
+    // All in all there are as many as without a stranger.
+    assert_eq!(life.answer(&owners, "3", later(7)), Ok(()));
+    assert_eq!(life.accept(&owners, later(8)), Err(Limited::Attempts));
 }
 
 /// Seconds from the last failure to when a sign-in may begin again.
@@ -295,12 +348,12 @@ fn r15_after_a_hundred_wrong_answers_none_is_judged_until_a_day_without_one() {
 fn r16_a_right_answer_ends_the_row_and_neither_a_new_code_nor_a_resend_does() {
     let mut life = after_failures(50);
     let live = fresh(1, NOW);
-    life.answer(&live, "right", later(1)).unwrap();
-    let accepted = life.account.accept(&LIMITS, CLIENT, &live, later(1)).unwrap();
-    assert_eq!(wait(&Life { account: accepted, begun: 0 }, 0), 0);
+    let mut accepted = life.clone();
+    accepted.accept(&live, later(1)).unwrap();
+    assert_eq!(wait(&accepted, 1), 0);
     let again = ChallengeState { mails: 2, last_sent: later(30), ..live };
     let Ok(Count::Keep(account, _)) = life.account.resend(&LIMITS, CLIENT, again, later(30)) else { panic!() };
-    assert_eq!(wait(&Life { account, begun: 0 }, 1), 3_600);
+    assert_eq!(wait(&Life { account, begun: 0 }, 0), 3_600);
 }
 
 #[test]
@@ -340,7 +393,7 @@ proptest! {
             match call.seen.take() {
                 _ if call.over => {}
                 None => call.seen = Some((version, kept.clone())),
-                Some((seen, account)) => match account.answer(&LIMITS, CLIENT, &challenge, &format!("{n}"), later(1)) {
+                Some((seen, account)) => match account.answer(&LIMITS, CLIENT, &challenge, wrong(&n.to_string()), later(1)) {
                     Err(_) => call.over = true,
                     Ok(Count::Repeat(())) => unreachable!("no answer is given twice"),
                     Ok(Count::Keep(after, ())) if seen == version => {

@@ -8,10 +8,14 @@ use proptest::prelude::*;
 use crate::example::{keys, sign_in, state, vectors};
 
 fn states() -> impl Strategy<Value = ChallengeState> {
-    let kind = prop_oneof![Just(ChallengeKind::Code), Just(ChallengeKind::Parameters)];
+    let kind = prop_oneof![
+        Just((ChallengeKind::Code, false)),
+        Just((ChallengeKind::Code, true)),
+        Just((ChallengeKind::Parameters, false))
+    ];
     let key = prop_oneof![Just(keys().current.id()), Just(keys().previous.unwrap().id())];
     (kind, key, any::<[u8; 16]>(), any::<u64>(), any::<u8>(), any::<u8>(), any::<u64>()).prop_map(
-        |(kind, key_id, nonce, issued_at, attempts, mails, last_sent)| ChallengeState {
+        |((kind, repeated), key_id, nonce, issued_at, attempts, mails, last_sent)| ChallengeState {
             kind,
             key_id,
             nonce: Nonce::from(nonce),
@@ -19,6 +23,7 @@ fn states() -> impl Strategy<Value = ChallengeState> {
             attempts,
             mails,
             last_sent: UnixSeconds(last_sent),
+            repeated,
         },
     )
 }
@@ -149,7 +154,7 @@ fn r60_the_published_states_open() {
         let keys = CodeKeys { current: vector.key(), previous: None };
         let state = ChallengeState {
             kind: match &*vector.text("kind") {
-                "code" => ChallengeKind::Code,
+                "code" | "repeat" => ChallengeKind::Code,
                 _ => ChallengeKind::Parameters,
             },
             key_id: keys.current.id(),
@@ -158,6 +163,7 @@ fn r60_the_published_states_open() {
             attempts: vector.number("attempts") as u8,
             mails: vector.number("mails") as u8,
             last_sent: UnixSeconds(vector.number("last_sent")),
+            repeated: vector.text("kind") == "repeat",
         };
         assert_eq!(ChallengeState::open(&vector.text("sealed"), &keys, &vector.sign_in()), Some(state));
         assert_eq!(state.seal(&keys, &vector.sign_in()), Some(vector.text("sealed")));

@@ -2,11 +2,10 @@
 
 #[path = "../../../../limits/tests/it/dynamodb.rs"]
 mod dynamodb;
+#[path = "../../../../limits/tests/it/stopped.rs"]
+mod stopped;
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 use auth_challenge::settings::{AwsSettings, LimitsSettings, MailSettings, SesSettings, VerifySettings};
@@ -22,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 use self::dynamodb::DynamoDb;
+use self::stopped::stopped_after;
 use super::*;
 
 const NOW: UnixSeconds = UnixSeconds(1_767_268_800);
@@ -104,23 +104,6 @@ fn event(user: &str, session: Value, metadata: Value) -> CognitoEventUserPoolsCr
         "response": {"publicChallengeParameters": {}, "privateChallengeParameters": {}},
     }))
     .unwrap()
-}
-
-/// Stops a future once it has waited so often, `linger` after that; what came of it, if that was earlier.
-async fn stopped_after<F: Future>(waits: usize, linger: Duration, future: F) -> Option<F::Output> {
-    let (mut future, mut left) = (pin!(future), waits);
-    let output = poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending if left == 0 => Poll::Ready(None),
-        Poll::Pending => {
-            left -= 1;
-            Poll::Pending
-        }
-    })
-    .await;
-    // What was written to a connection goes out meanwhile.
-    sleep(linger).await;
-    output
 }
 
 impl World {
