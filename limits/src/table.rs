@@ -14,9 +14,9 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use rand::Rng;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
+use rand::{Rng, RngExt as _};
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// For the connection, with TLS.
@@ -27,8 +27,13 @@ const WRITE: Duration = Duration::from_millis(700);
 const BUDGET: Duration = Duration::from_millis(1_300);
 /// How long a connection is kept for the next write. A function that is frozen for longer would find a dead one.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// A write is not begun with less time than this: if it were done and its answer came too late, something would be counted that
+/// nobody was told.
+const ENOUGH_FOR_A_WRITE: Duration = Duration::from_millis(400);
 /// Before a write that failed is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause of one who comes too late again and again.
+const LONGEST_PAUSE: Duration = Duration::from_millis(160);
 
 /// The attributes of an item.
 const KEY: &str = "account";
@@ -67,6 +72,19 @@ enum Write {
     Refused(&'static str),
 }
 
+/// How long to wait when somebody was faster: not at all at first, because the first write only finds out what there is; then, as
+/// more are at it, longer and longer by chance, or all would come back together.
+#[derive(Default)]
+struct Pauses(u32);
+
+impl Pauses {
+    fn next(&mut self, rng: &mut impl Rng) -> Duration {
+        let longest = Duration::from_millis(5) * 2_u32.pow(self.0.min(6)).saturating_sub(1);
+        self.0 += 1;
+        Duration::from_nanos(rng.random_range(0..=longest.min(LONGEST_PAUSE).as_nanos() as u64))
+    }
+}
+
 impl Table {
     pub(crate) fn new(name: String, aws: AwsSettings) -> Table {
         let token = aws.session_token.map(|token| token.to_string());
@@ -98,6 +116,8 @@ impl Table {
         decide: impl Fn(&Account) -> Result<Count<T>, Limited>,
     ) -> Result<Result<T, Limited>, &'static str> {
         let deadline = Instant::now() + BUDGET;
+        let last_write = deadline - ENOUGH_FOR_A_WRITE;
+        let mut pauses = Pauses::default();
         // Most accounts are there, but only a write tells what is in them; and a new one needs no second.
         let mut seen = Seen::default();
         let writer = format!("{:016x}", UnwrapErr(SysRng).next_u64());
@@ -117,19 +137,20 @@ impl Table {
                         Some((_, value)) => return Ok(Ok(value)),
                         None => seen = now,
                     }
+                    sleep(pauses.next(&mut UnwrapErr(SysRng))).await;
                 }
                 Write::Refused(reason) => return Err(reason),
                 failed @ (Write::Failed(reason) | Write::Unknown(reason)) => {
                     if let Write::Unknown(_) = failed {
                         tried = Some((after.version, value));
                     }
-                    if Instant::now() + PAUSE >= deadline {
+                    if Instant::now() + PAUSE >= last_write {
                         return Err(reason);
                     }
                     sleep(PAUSE).await;
                 }
             }
-            if Instant::now() >= deadline {
+            if Instant::now() >= last_write {
                 return Err("too_busy");
             }
         }
