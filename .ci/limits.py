@@ -108,6 +108,10 @@ def limits():
         assert sum(answers(f"owner{n}", private, [code] * 100)) == 1
     print("of 100 wrong answers at once 3 are judged, of 100 right ones 1 is accepted, ten times each")
 
+    # The same with more of them, and with the answers to many challenges of one account.
+    command = ["cargo", "bench", "-q", "--workspace", "--profile", "dev", "--bench", "at_once", "--", "--endpoint", DYNAMODB]
+    subprocess.run([*command, "--rounds", "2", "--answers", "1000", "--at-once", "32"], check=True)
+
 
 def gone():
     refused = initiate("amplify@example.com")

@@ -1,6 +1,6 @@
 //! Ten thousand answers at once, a hundred times: exactly as many are judged as the limits allow.
 //!
-//!     cargo bench -p limits-table [-- [--rounds N] [--answers N] [--endpoint URL]]
+//!     cargo bench -p limits-table --bench at_once [-- [--rounds N] [--answers N] [--at-once N] [--endpoint URL]]
 //!
 //! Without an endpoint it counts in the table of the tests, over real sockets; with one in the table `sign-in-limits` there. The
 //! calls are spread over as many clients as there would be functions. Each round has accounts of its own.
@@ -30,9 +30,7 @@ use limits_table::Counts;
 
 use crate::dynamodb::DynamoDb;
 
-/// Functions, and calls of each at the same time.
 const FUNCTIONS: usize = 64;
-const CALLS: usize = 4;
 const NOW: UnixSeconds = UnixSeconds(1_767_268_800);
 
 fn counts(endpoint: &str) -> Counts {
@@ -74,9 +72,9 @@ struct Tally {
     unavailable: usize,
 }
 
-/// Gives the answers of a round, as many at once as there are functions and calls.
+/// Gives the answers of a round.
 async fn give(
-    functions: &[Arc<Counts>],
+    (functions, at_once): (&[Arc<Counts>], usize),
     account: &str,
     answers: usize,
     right: bool,
@@ -93,7 +91,7 @@ async fn give(
         })
     });
     let mut tally = Tally::default();
-    let mut calls = stream::iter(calls).buffer_unordered(FUNCTIONS * CALLS);
+    let mut calls = stream::iter(calls).buffer_unordered(at_once);
     while let Some(call) = calls.next().await {
         match call.unwrap() {
             Ok(Ok(())) => tally.judged += 1,
@@ -107,7 +105,7 @@ async fn give(
 
 #[tokio::main]
 async fn main() {
-    let (mut rounds, mut answers, mut endpoint) = (100, 10_000, None);
+    let (mut rounds, mut answers, mut at_once, mut endpoint) = (100, 10_000, 256, None);
     // Cargo adds `--bench`.
     let mut given = std::env::args().skip(1).filter(|argument| argument != "--bench");
     while let Some(option) = given.next() {
@@ -115,6 +113,7 @@ async fn main() {
         match &*option {
             "--rounds" => rounds = value.parse().unwrap(),
             "--answers" => answers = value.parse().unwrap(),
+            "--at-once" => at_once = value.parse().unwrap(),
             "--endpoint" => endpoint = Some(value),
             other => panic!("{other}?"),
         }
@@ -126,12 +125,12 @@ async fn main() {
     let begun = Instant::now();
     let mut unavailable = 0;
     for round in 0..rounds {
-        let one = give(&functions, &format!("{round} one"), answers, false, |_| 0).await;
+        let one = give((&functions, at_once), &format!("{round} one"), answers, false, |_| 0).await;
         assert_eq!(one.judged, 3, "round {round}: {one:?}");
         // Each sign-in has ten answers, at the same time as all the others.
-        let all = give(&functions, &format!("{round} all"), answers, false, |n| n % sign_ins).await;
+        let all = give((&functions, at_once), &format!("{round} all"), answers, false, |n| n % sign_ins).await;
         assert_eq!(all.judged, 100.min(3 * sign_ins), "round {round}: {all:?}");
-        let right = give(&functions, &format!("{round} right"), sign_ins, true, |_| 0).await;
+        let right = give((&functions, at_once), &format!("{round} right"), sign_ins, true, |_| 0).await;
         assert_eq!(right.judged, 1, "round {round}: {right:?}");
         unavailable += one.unavailable + all.unavailable + right.unavailable;
     }
@@ -140,6 +139,5 @@ async fn main() {
          of {sign_ins} right ones 1 was accepted; {unavailable} were not counted in time and not judged ({seconds:.0} s, {at_once} at once)",
         all = 100.min(3 * sign_ins),
         seconds = begun.elapsed().as_secs_f64(),
-        at_once = FUNCTIONS * CALLS,
     );
 }

@@ -3,7 +3,9 @@
 //!     cargo bench -p local-pool [-- <number of sign-ins>]
 //!
 //! Every reply has to be the one that belongs there: tokens only for the right answer, and those of the user who answered. In
-//! one sign-in of ten the first answer is wrong. Then, in as many races, two answers are given to one session.
+//! one sign-in of ten the first answer is wrong. Then, in as many races, two answers are given to one session. At last somebody
+//! begins as many sign-ins who guesses at codes of which all but three digits are known: nothing is counted across sign-ins
+//! here, so guesses are right as often as the formula says (`auth_challenge::risk`).
 
 #![expect(
     clippy::print_stdout,
@@ -33,6 +35,9 @@ use serde_json::{Value, json};
 const CLIENTS: usize = 256;
 const SIGN_INS: usize = 10_000;
 const RACES: usize = 10_000;
+/// Codes that are left to guess at, and guesses at each.
+const CODES: f64 = 1_000.0;
+const GUESSES: u32 = 3;
 /// Memory is told this often.
 const LEG: usize = 1_000;
 
@@ -101,19 +106,39 @@ impl Pool {
         assert!(winner.unwrap()["AuthenticationResult"].is_object());
         assert_eq!(loser.unwrap_err(), refused);
     }
+
+    /// Somebody who has seen all but the end of a code guesses at the rest. Whether that opened the account.
+    async fn attack(&self, n: usize) -> bool {
+        let username = format!("user{}@example.com", n % CLIENTS);
+        let mut session = self.initiate(&username).await["Session"].clone();
+        let code: String = self.code(&username).await.chars().filter(char::is_ascii_digit).collect();
+        let known = &code[..code.len() - 3];
+        for guess in 0..GUESSES {
+            // Others in each sign-in, never the same twice in one.
+            let guess = (n as u32 * 7 + guess * 331) % CODES as u32;
+            match self.respond(&session, &username, &format!("{known}{guess:03}")).await {
+                Ok(reply) if reply.get("AuthenticationResult").is_some() => return true,
+                Ok(reply) => session = reply["Session"].clone(),
+                Err(words) => assert_eq!(words, "Incorrect username or password."),
+            }
+        }
+        false
+    }
 }
 
 /// Does something `count` times, 256 at a time, but never twice at once for one user.
-async fn run<F>(pool: &Pool, from: usize, count: usize, job: fn(Pool, usize) -> F)
+async fn run<F>(pool: &Pool, from: usize, count: usize, job: impl Fn(Pool, usize) -> F + Clone + Send + 'static)
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let next = Arc::new(AtomicUsize::new(0));
     let clients = (0..CLIENTS).map(|client| {
-        let (pool, next) = (pool.clone(), Arc::clone(&next));
+        let (pool, next, job) = (pool.clone(), Arc::clone(&next), job.clone());
         tokio::spawn(async move {
+            let mut turn = from;
             while next.fetch_add(1, Ordering::Relaxed) < count {
-                job(pool.clone(), from * CLIENTS + client).await;
+                job(pool.clone(), turn * CLIENTS + client).await;
+                turn += 1;
             }
         })
     });
@@ -171,4 +196,26 @@ async fn main() {
         "{RACES} races of two answers to one session, one judged in each, in {:.1} s",
         begun.elapsed().as_secs_f64()
     );
+
+    let begun = Instant::now();
+    let opened = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&opened);
+    let attack = move |pool: Pool, n| {
+        let seen = Arc::clone(&seen);
+        async move {
+            if pool.attack(n).await {
+                seen.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    };
+    run(&pool, 0, sign_ins, attack).await;
+    let opened = opened.load(Ordering::Relaxed) as f64;
+    let chance = f64::from(GUESSES) / CODES;
+    let expected = sign_ins as f64 * chance;
+    let deviation = (expected * (1.0 - chance)).sqrt();
+    println!(
+        "{sign_ins} sign-ins with {GUESSES} guesses at one of {CODES} codes opened {opened}, expected {expected:.0} ± {deviation:.1}, in {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
+    assert!((opened - expected).abs() <= 3.0 * deviation, "not what the formula says");
 }
