@@ -108,6 +108,34 @@ async fn r07_of_many_right_answers_at_once_one_is_accepted() {
     assert_eq!(accepted, 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn g14_faults_among_many_calls_let_nobody_hear_more_than_was_counted() {
+    for right in [false, true] {
+        let dynamodb = DynamoDb::start().await;
+        let (counts, challenge) = (Arc::new(counts(&dynamodb)), challenge(1));
+        let faults = (0..200).map(|n| match n % 5 {
+            0 => Fault::Error(500, "InternalServerError"),
+            1 => Fault::Error(400, "ThrottlingException"),
+            2 => Fault::Slow(Duration::from_millis(30)),
+            // Done, and nobody is told.
+            3 => Fault::Lost,
+            _ => Fault::Slow(Duration::ZERO),
+        });
+        dynamodb.tables.lock().unwrap().faults.extend(faults);
+        let calls = (0..200).map(|n| {
+            let counts = Arc::clone(&counts);
+            tokio::spawn(async move { give(&counts, &challenge, Answered { tag: &n.to_string(), right }).await })
+        });
+        let heard = join_all(calls).await.into_iter().filter(|call| *call.as_ref().unwrap() == Ok(Ok(()))).count();
+        assert!(heard <= if right { 1 } else { 3 }, "{heard}");
+        // Whoever comes later, when all is well again.
+        let _ =
+            join_all((0..4).map(|n| give(&counts, &challenge, Answered { tag: ["a", "b", "c", "d"][n], right }))).await;
+        let item = dynamodb.tables.lock().unwrap().items["alice"]["counts"]["S"].as_str().unwrap().to_owned();
+        assert!(item.contains(if right { "\"accepted\":{" } else { "\"failures\":3" }), "{item}");
+    }
+}
+
 /// Two that count the same write the same account; only one of them may believe that what it finds is its own write.
 #[tokio::test]
 async fn r07_a_call_whose_write_failed_does_not_take_its_twins_for_its_own() {
