@@ -168,9 +168,9 @@ class Pool:
             ClientId=self.client_id, ChallengeName="CUSTOM_CHALLENGE", Session=challenge["Session"], ChallengeResponses=responses
         )["AuthenticationResult"]
 
-    def logged(self, outcome):
+    def logged(self, message):
         lines = [json.loads(line) for line in self.log.read_text().splitlines()]
-        return [line for line in lines if line.get("outcome") == outcome]
+        return [line for line in lines if line.get("message") == message]
 
 
 def fails_to_send(pool, username):

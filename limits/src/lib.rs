@@ -75,7 +75,7 @@ impl Counts {
         match self.table.count(&account.name, expires, &decide).await {
             Ok(counted) => Ok(counted),
             Err(reason) => {
-                tracing::error!(outcome = "limits_unavailable", reason, goes_on = self.holds_alone);
+                tracing::error!(reason, goes_on = self.holds_alone, "limits_unavailable");
                 if !self.holds_alone {
                     return Err(Unavailable);
                 }

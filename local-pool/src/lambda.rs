@@ -211,6 +211,12 @@ pub(crate) fn request_id() -> String {
     Builder::from_random_bytes(octets).into_uuid().to_string()
 }
 
+/// An X-Ray trace that nobody records. As X-Ray has it, the time that it began at is a part of it.
+fn trace_id(request_id: &str, began: u64) -> String {
+    let digits: String = request_id.chars().filter(char::is_ascii_hexdigit).take(24).collect();
+    format!("Root=1-{began:08x}-{digits:0<24};Parent={:0<16.16};Sampled=0", digits)
+}
+
 /// One process, and the Runtime API that it talks to.
 struct Environment {
     process: Child,
@@ -389,9 +395,12 @@ fn runtime_api(region: &str, function: &str, to_us: mpsc::Sender<FromProcess>) -
             return Err(StatusCode::GONE);
         }
         let event = event.await.map_err(|_| StatusCode::GONE)?;
-        let deadline = (SystemTime::now() + event.limit).duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let since_1970 = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let deadline = since_1970(SystemTime::now() + event.limit).as_millis();
+        let trace = trace_id(&event.request_id, since_1970(SystemTime::now()).as_secs());
         let headers = [
             ("content-type", "application/json".to_owned()),
+            ("lambda-runtime-trace-id", trace),
             ("lambda-runtime-aws-request-id", event.request_id),
             ("lambda-runtime-deadline-ms", deadline.to_string()),
             ("lambda-runtime-invoked-function-arn", arn),

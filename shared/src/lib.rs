@@ -31,7 +31,7 @@
 //! - [`code`]: the one-time code, derived and never stored
 //! - [`settings`]: the environment variables
 //!
-//! [`trigger`] is the one door to Lambda.
+//! [`trigger`] is the one door to Lambda; [`metrics`] says what is counted of what the log says.
 
 pub mod challenge;
 pub mod client_metadata;
@@ -40,6 +40,8 @@ pub mod create_auth_challenge;
 pub mod define_auth_challenge;
 pub mod email_address;
 pub mod limits;
+mod log;
+pub mod metrics;
 pub mod pre_authentication;
 pub mod recipient;
 pub mod risk;

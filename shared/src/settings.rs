@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
 use crate::code::{self, Alphabet, CodeFormat, CodeKey, CodeKeys};
@@ -97,9 +98,16 @@ pub const LATCH_AFTER_FAILURES: &str = "LATCH_AFTER_FAILURES";
 /// The greatest chance that a year of attack on one account may succeed with, above 0 and up to 1. With settings that allow more
 /// the functions do not start. Default 0.001.
 pub const ACCEPT_RISK: &str = "ACCEPT_RISK";
+/// What lines of the log and metrics are told apart by, 1 to 128 characters: the stack's name, in the template. Default
+/// `custom-sign-in`.
+pub const POWERTOOLS_SERVICE_NAME: &str = "POWERTOOLS_SERVICE_NAME";
+/// Namespace of the metrics in CloudWatch, 1 to 255 characters. Default `CustomSignIn`.
+pub const POWERTOOLS_METRICS_NAMESPACE: &str = "POWERTOOLS_METRICS_NAMESPACE";
+/// `true`: no metrics. Default `false`.
+pub const POWERTOOLS_METRICS_DISABLED: &str = "POWERTOOLS_METRICS_DISABLED";
 
 /// All of the above.
-pub const VARIABLES: [&str; 34] = [
+pub const VARIABLES: [&str; 37] = [
     CODE_KEY,
     CODE_KEY_PREVIOUS,
     CODE_ALPHABET,
@@ -134,6 +142,9 @@ pub const VARIABLES: [&str; 34] = [
     SLOW_DOWN_AFTER_FAILURES,
     LATCH_AFTER_FAILURES,
     ACCEPT_RISK,
+    POWERTOOLS_SERVICE_NAME,
+    POWERTOOLS_METRICS_NAMESPACE,
+    POWERTOOLS_METRICS_DISABLED,
 ];
 
 /// The key that the fixtures in `events/` are made with. Everybody knows it, so it is refused unless `AWS_SAM_LOCAL` is
@@ -631,6 +642,51 @@ impl AwsSettings {
             function_version: given("AWS_LAMBDA_FUNCTION_VERSION"),
             ses_endpoint_url: url("AWS_ENDPOINT_URL_SESV2").or_else(|| url("AWS_ENDPOINT_URL")).transpose()?,
             dynamodb_endpoint_url: url("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| url("AWS_ENDPOINT_URL")).transpose()?,
+        })
+    }
+}
+
+/// What lines of the log say of the function, and which of them there are.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// `AWS_LAMBDA_LOG_LEVEL`, Lambda's own setting; `INFO` unless it says more or less.
+    pub level: LevelFilter,
+    /// [`POWERTOOLS_SERVICE_NAME`].
+    pub service: String,
+    /// [`POWERTOOLS_METRICS_NAMESPACE`], unless [`POWERTOOLS_METRICS_DISABLED`].
+    pub metrics_namespace: Option<String>,
+    /// `AWS_LAMBDA_FUNCTION_NAME`.
+    pub function_name: Option<String>,
+    /// `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, in MB.
+    pub function_memory_size: Option<String>,
+}
+
+impl LogSettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<LogSettings, SettingsError> {
+        let level = match vars("AWS_LAMBDA_LOG_LEVEL").as_deref() {
+            // Lambda's name for the least that it offers.
+            Some("FATAL") => LevelFilter::ERROR,
+            level => level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO),
+        };
+        let name = |variable, longest: usize, default: &str| {
+            let expected = format!("1 to {longest} letters, digits or . - _ / # :");
+            let name = optional(vars, variable, &expected, |name| {
+                let fits = |b: u8| b.is_ascii_alphanumeric() || b".-_/#:".contains(&b);
+                (name.len() <= longest && name.bytes().all(fits)).then(|| name.to_owned())
+            });
+            Ok(name?.unwrap_or_else(|| default.to_owned()))
+        };
+        let disabled = flag(vars, POWERTOOLS_METRICS_DISABLED)?;
+        let namespace = name(POWERTOOLS_METRICS_NAMESPACE, 255, "CustomSignIn")?;
+        Ok(LogSettings {
+            level,
+            service: name(POWERTOOLS_SERVICE_NAME, 128, "custom-sign-in")?,
+            metrics_namespace: (!disabled).then_some(namespace),
+            function_name: vars("AWS_LAMBDA_FUNCTION_NAME"),
+            function_memory_size: vars("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
         })
     }
 }

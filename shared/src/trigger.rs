@@ -8,15 +8,13 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde::ser::Serialize;
 use serde_json::{Map, Value, json};
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
 
-use crate::settings::Lookup;
+use crate::log::{INVOCATION, Invocation, Lines};
+use crate::settings::{LogSettings, Lookup, SettingsError};
 
 /// Everything that a trigger ever says when it fails. Cognito writes `<Trigger> failed with error <text>.`, with a full
 /// stop of its own.
@@ -83,44 +81,23 @@ where
     Event: DeserializeOwned,
     Response: Serialize,
 {
-    lambda_runtime::run(service_fn(|event: LambdaEvent<Payload>| answer(event.payload, &handler))).await
+    let handle = service_fn(|event: LambdaEvent<Payload>| {
+        INVOCATION.scope(Invocation::new(&event.context), answer(event.payload, &handler))
+    });
+    // Without the runtime's own layers: each line says which invocation it belongs to, and no panic passes.
+    Runtime::new(handle).run().await
 }
 
-/// Begins a function: says so if this is not Lambda, sets logs up, and keeps panic messages out of them.
-///
-/// Logs are one JSON object a line on standard output, where Lambda collects them.
-///
-/// The level is Lambda's own setting, `AWS_LAMBDA_LOG_LEVEL`, or else `info`. It is for our targets alone: at their lower
-/// levels other crates write whole events, requests and replies.
+/// Begins a function: says so if this is not Lambda, sets its log up, and keeps panic messages out of it.
 ///
 /// # Errors
 ///
-/// [`NotInLambda`], because the runtime would panic.
-pub fn init(vars: Lookup<'_>) -> Result<(), NotInLambda> {
-    vars("AWS_LAMBDA_RUNTIME_API").ok_or(NotInLambda)?;
-    let level = match vars("AWS_LAMBDA_LOG_LEVEL").as_deref() {
-        // Lambda's name for the least that it offers.
-        Some("FATAL") => LevelFilter::ERROR,
-        level => level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO),
-    };
-    let ours = [
-        "auth_challenge",
-        "pre_authentication",
-        "define_auth_challenge",
-        "create_auth_challenge",
-        "verify_auth_challenge",
-        "limits_table",
-    ];
-    let targets = Targets::new()
-        .with_targets(ours.map(|target| (target, level)))
-        .with_target("lambda_runtime", level.min(LevelFilter::ERROR))
-        // The span that gives each line the invocation's request id.
-        .with_target("lambda_runtime::layers::trace", LevelFilter::INFO)
-        // Writes each error that a handler returns; the handlers have written it already.
-        .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
-    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false);
+/// [`NotStarted`]: this is not Lambda, or a setting of the log cannot be used.
+pub fn init(vars: Lookup<'_>) -> Result<(), NotStarted> {
+    vars("AWS_LAMBDA_RUNTIME_API").ok_or(NotStarted::NotInLambda)?;
+    let settings = LogSettings::from_vars(vars).map_err(NotStarted::Settings)?;
     // Fails only when a subscriber is there already, as in a test; then that one serves.
-    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(targets).with(lines));
+    let _ = tracing::subscriber::set_global_default(Lines::new(settings));
 
     // The default hook would print the panic's message, which may hold anything.
     std::panic::set_hook(Box::new(|panic| {
@@ -130,26 +107,34 @@ pub fn init(vars: Lookup<'_>) -> Result<(), NotInLambda> {
     Ok(())
 }
 
-/// The program was started by hand.
-pub struct NotInLambda;
+/// Why a function does not begin.
+pub enum NotStarted {
+    /// The program was started by hand.
+    NotInLambda,
+    /// A setting of the log cannot be used.
+    Settings(SettingsError),
+}
 
-impl fmt::Display for NotInLambda {
+impl fmt::Display for NotStarted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "this program is a Lambda function and runs behind the Lambda Runtime API: \
-             try `cargo run`, `cargo lambda watch` or `sam local invoke`",
-        )
+        match self {
+            NotStarted::NotInLambda => f.write_str(
+                "this program is a Lambda function and runs behind the Lambda Runtime API: \
+                 try `cargo run`, `cargo lambda watch` or `sam local invoke`",
+            ),
+            NotStarted::Settings(error) => error.fmt(f),
+        }
     }
 }
 
 /// The same text as `Display`, because `main` prints the error that it returns in this form.
-impl fmt::Debug for NotInLambda {
+impl fmt::Debug for NotStarted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl std::error::Error for NotInLambda {}
+impl std::error::Error for NotStarted {}
 
 /// An event as it came, or the fact that it is no JSON.
 ///
@@ -171,6 +156,9 @@ where
     Event: DeserializeOwned,
     Response: Serialize,
 {
+    if INVOCATION.try_with(Invocation::is_cold_start) == Ok(true) {
+        tracing::info!("cold_start");
+    }
     let source = payload.0.as_ref().and_then(trigger_source);
     let guarded = AssertUnwindSafe(async {
         let Payload(Some(Value::Object(mut event))) = payload else {
@@ -185,7 +173,7 @@ where
     let answered = guarded.catch_unwind().await.unwrap_or(Err(TriggerError::Internal));
     if answered == Err(TriggerError::MalformedEvent) {
         // Most often a function that is attached to another trigger than its own.
-        tracing::warn!(outcome = "malformed_event", trigger_source = source);
+        tracing::warn!(trigger_source = source, "malformed_event");
     }
     answered
 }

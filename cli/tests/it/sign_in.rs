@@ -143,7 +143,7 @@ async fn r23_without_their_table_nobody_signs_in_and_the_log_says_why() {
     }
     assert_eq!(pool.mails().await.len(), 0);
     let lines = pool.lines.lock().unwrap().clone();
-    let said = lines.iter().filter(|line| line.contains(r#""outcome":"limits_unavailable","reason":"not_connected""#));
+    let said = lines.iter().filter(|line| line.contains(r#""message":"limits_unavailable""#));
     assert_eq!(said.count(), 3, "{lines:#?}");
 }
 
@@ -290,15 +290,34 @@ async fn browsers_may_call_the_api_and_read_its_errors_but_not_the_mailbox() {
 }
 
 #[tokio::test]
-async fn every_line_names_the_invocation() {
-    let pool = start(&[]).await;
-    pool.initiate(ALICE).await.unwrap();
-    let lines = pool.lines.lock().unwrap();
-    for outcome in ["challenge_presented", "challenge_sent"] {
-        let line = lines.iter().find(|line| line.contains(outcome)).unwrap();
+async fn r40_the_log_says_whose_invocation_it_was_and_counts_in_cloudwatchs_format() {
+    let pool = start(&[("POWERTOOLS_SERVICE_NAME", "acme")]).await;
+    let challenge = pool.initiate(ALICE).await.unwrap();
+    let again = pool.respond(&challenge, ALICE, "0000 0000", json!(null)).await.unwrap();
+    let code = pool.code(ALICE).await;
+    pool.respond(&again, ALICE, &code, json!(null)).await.unwrap();
+    pool.initiate("nobody@example.com").await.unwrap();
+    let mut counted = std::collections::BTreeMap::new();
+    for line in pool.lines.lock().unwrap().iter() {
         let (_, line) = line.split_once(' ').unwrap();
         let line: Value = serde_json::from_str(line).unwrap();
-        assert_eq!(line["span"]["requestId"].as_str().unwrap().len(), 36, "{line}");
-        assert_eq!(line["level"], "INFO");
+        assert_eq!(line["function_request_id"].as_str().unwrap().len(), 36, "{line}");
+        assert!(line["xray_trace_id"].as_str().unwrap().starts_with("1-"), "{line}");
+        assert_eq!((&line["level"], &line["service"]), (&json!("INFO"), &json!("acme")));
+        for directive in line["_aws"]["CloudWatchMetrics"].as_array().into_iter().flatten() {
+            assert_eq!(directive["Namespace"], "CustomSignIn");
+            let dimensions = directive["Dimensions"].as_array().unwrap().iter().flat_map(|set| set.as_array().unwrap());
+            for dimension in dimensions {
+                assert!(line[dimension.as_str().unwrap()].is_string(), "{dimension} of {line}");
+            }
+            let [metric] = &directive["Metrics"].as_array().unwrap()[..] else { panic!("{line}") };
+            let name = metric["Name"].as_str().unwrap().to_owned();
+            assert!(line[&name].is_number(), "{line}");
+            *counted.entry(name).or_insert(0) += 1;
+        }
     }
+    let cold = counted.remove("ColdStart").unwrap();
+    assert!((3..=8).contains(&cold), "{cold} cold starts of three functions");
+    let expected = ["ChallengeSent", "CodeAccepted", "CodeRejected", "SignedIn", "TimeToVerify", "UnknownUser"];
+    assert_eq!(counted, expected.map(|name| (name.to_owned(), 1)).into());
 }

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use auth_challenge::settings::{
-    CreateSettings, DefineSettings, LimitsSettings, Lookup, MailSettings, PreAuthenticationSettings, SesSettings,
-    SettingsError, VARIABLES, VerifySettings,
+    CreateSettings, DefineSettings, LimitsSettings, LogSettings, Lookup, MailSettings, PreAuthenticationSettings,
+    SesSettings, SettingsError, VARIABLES, VerifySettings,
 };
 
 use crate::running::workspace;
@@ -27,7 +27,7 @@ fn settings(vars: &BTreeMap<String, String>) -> Result<String, SettingsError> {
         _ => vars.get(name).cloned(),
     };
     Ok(format!(
-        "{:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         PreAuthenticationSettings::from_vars(vars)?,
         DefineSettings::from_vars(vars)?,
         CreateSettings::from_vars(vars)?,
@@ -35,6 +35,7 @@ fn settings(vars: &BTreeMap<String, String>) -> Result<String, SettingsError> {
         MailSettings::from_vars(vars)?,
         SesSettings::from_vars(vars)?,
         LimitsSettings::from_vars(vars)?,
+        LogSettings::from_vars(vars)?,
     ))
 }
 
@@ -76,6 +77,7 @@ fn r65_the_template_sets_every_variable() {
         ("CODE_KEY", "!Sub \"{{resolve:secretsmanager:${CodeKey}}}\""),
         ("SES_FROM_ADDRESS", "!Sub \"${SESFromName} <${SESFromAddress}>\""),
         ("LIMITS_TABLE", "!If [CountsAcrossSignIns, !Ref LimitsTable, \"\"]"),
+        ("POWERTOOLS_SERVICE_NAME", "!Sub \"${AWS::StackName}\""),
     ] {
         assert!(read("template.yaml").contains(&format!("{variable}: {value}\n")));
         set.insert(variable.to_owned());
@@ -167,6 +169,8 @@ fn the_templates_patterns_let_nothing_through_that_we_refuse() {
         ".25",
         "-1",
         "NaN",
+        "Acme/sign-in:2",
+        "two words",
     ];
     let mut variables = template_variables();
     variables.insert("SES_FROM_ADDRESS".to_owned(), "SESFromAddress".to_owned());
@@ -184,7 +188,7 @@ fn the_templates_patterns_let_nothing_through_that_we_refuse() {
         assert!(passed > 0, "{parameter} lets nothing through");
         patterns += 1;
     }
-    assert_eq!(patterns, 9);
+    assert_eq!(patterns, 10);
 }
 
 #[test]

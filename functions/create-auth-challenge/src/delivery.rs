@@ -89,7 +89,7 @@ impl Delivery {
         let failed = match &challenge.deliver {
             Deliver::Nothing => {
                 let error = challenge.public.error.map(ErrorCode::name);
-                tracing::info!(outcome = "challenge_made", challenge = id, error);
+                tracing::info!(challenge = id, error, "challenge_made");
                 false
             }
             Deliver::Mail(message) => {
@@ -103,14 +103,16 @@ impl Delivery {
                 let duration_ms = begun.elapsed().as_millis() as u64;
                 match sent {
                     Sent::Taken { message_id } => {
-                        tracing::info!(outcome = "challenge_sent", challenge = id, mail, duration_ms, message_id);
+                        tracing::info!(challenge = id, mail, duration_ms, message_id, "challenge_sent");
                     }
-                    Sent::Unknown => tracing::warn!(outcome = "mail_may_be_lost", challenge = id, mail, duration_ms),
+                    Sent::Unknown => {
+                        tracing::warn!(reason = "no_answer", challenge = id, mail, duration_ms, "mail_may_be_lost");
+                    }
                     Sent::NotToThisRecipient(reason) => {
-                        tracing::warn!(outcome = "recipient_rejected", reason, challenge = id, mail, duration_ms);
+                        tracing::warn!(reason, challenge = id, mail, duration_ms, "recipient_rejected");
                     }
                     Sent::Refused(reason) | Sent::Failed { reason, .. } => {
-                        tracing::error!(outcome = "mail_not_sent", reason, challenge = id, mail, duration_ms);
+                        tracing::error!(reason, challenge = id, mail, duration_ms, "mail_not_sent");
                     }
                 }
                 outage.is_some()
@@ -119,7 +121,7 @@ impl Delivery {
                 let (lasts, fails) = self.observe(|observed| observed.imitate(Instant::now(), chance));
                 sleep_until(begun + lasts).await;
                 let duration_ms = begun.elapsed().as_millis() as u64;
-                tracing::info!(outcome = "mail_withheld", reason = ?why, challenge = id, mail, duration_ms);
+                tracing::info!(reason = ?why, challenge = id, mail, duration_ms, "mail_withheld");
                 fails
             }
         };
@@ -131,7 +133,7 @@ impl Delivery {
             Ok(mail) => mail,
             Err(error) => {
                 // Of one mail, or of one language: it is no outage that others would share.
-                tracing::error!(outcome = "template_failed", file = error.file, line = error.line);
+                tracing::error!(file = error.file, line = error.line, "template_failed");
                 return Sent::Refused("template_failed");
             }
         };

@@ -45,7 +45,7 @@ impl Handler {
             .greeted(&request.user_attributes, settings.greeting_attribute.as_deref());
         let rounds = Rounds::read(&request.session, &settings.challenge.keys, &sign_in);
         let metadata = ClientMetadata::read(&request.client_metadata);
-        let no_challenge = |_: &TriggerError| tracing::error!(outcome = "no_challenge", client = sign_in.client_id);
+        let no_challenge = |_: &TriggerError| tracing::error!(client = sign_in.client_id, "no_challenge");
 
         let next = Next::decide(settings, &rounds, &metadata, now, chance).inspect_err(no_challenge)?;
         let next = self.count(next, &sign_in, &user, now).await?;
@@ -74,7 +74,7 @@ impl Handler {
             return next.resend_refused().ok_or(TriggerError::Internal);
         };
         counted.map_err(|reason| {
-            tracing::warn!(outcome = "limited", reason = ?reason, client = sign_in.client_id);
+            tracing::warn!(reason = ?reason, client = sign_in.client_id, "limited");
             TriggerError::TooManySignIns
         })
     }

@@ -32,15 +32,15 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         let mut response = CognitoEventUserPoolsDefineAuthChallengeResponse::default();
         match step {
             NextStep::IssueTokens => {
-                tracing::info!(outcome = "signed_in", challenge, client);
+                tracing::info!(challenge, client, "signed_in");
                 response.issue_tokens = true;
             }
             NextStep::PresentChallenge(name) => {
-                tracing::info!(outcome = "challenge_presented", challenge_name = name.name(), challenge, client);
+                tracing::info!(challenge_name = name.name(), challenge, client, "challenge_presented");
                 response.challenge_name = Some(name.name().to_owned());
             }
             NextStep::FailAuthentication(refusal) => {
-                tracing::info!(outcome = "sign_in_failed", reason = ?refusal, challenge, client);
+                tracing::info!(reason = ?refusal, challenge, client, "sign_in_failed");
                 response.fail_authentication = true;
             }
         }

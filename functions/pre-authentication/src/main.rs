@@ -17,11 +17,11 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         let sign_in = SignIn::read(&event.cognito_event_user_pools_header)?;
         match decide(&settings, &sign_in, &event.request.user_attributes, &event.request.validation_data) {
             Admission::Admit => {
-                tracing::info!(outcome = "admitted", client = sign_in.client_id);
+                tracing::info!(client = sign_in.client_id, "admitted");
                 Ok(CognitoEventUserPoolsPreAuthenticationResponse::default())
             }
             Admission::Refuse(refusal) => {
-                tracing::info!(outcome = "not_admitted", reason = ?refusal, client = sign_in.client_id);
+                tracing::info!(reason = ?refusal, client = sign_in.client_id, "not_admitted");
                 Err(refusal.into())
             }
         }

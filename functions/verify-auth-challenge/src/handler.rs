@@ -42,12 +42,15 @@ impl Handler {
         let challenge = state.map(|state| state.log_id());
         let client = &sign_in.client_id;
         match verdict {
-            Verdict::Accept => tracing::info!(outcome = "code_accepted", challenge, client),
-            Verdict::Reject(Refusal::ResendRequested) => {
-                tracing::info!(outcome = "resend_requested", challenge, client)
+            Verdict::Accept => {
+                let seconds_since_issued = state.map(|state| now.0.saturating_sub(state.issued_at.0));
+                tracing::info!(challenge, client, seconds_since_issued, "code_accepted");
             }
-            Verdict::Reject(Refusal::ParameterRound) => tracing::info!(outcome = "parameters_given", challenge, client),
-            Verdict::Reject(refusal) => tracing::info!(outcome = "code_rejected", reason = ?refusal, challenge, client),
+            Verdict::Reject(Refusal::ResendRequested) => {
+                tracing::info!(challenge, client, "resend_requested")
+            }
+            Verdict::Reject(Refusal::ParameterRound) => tracing::info!(challenge, client, "parameters_given"),
+            Verdict::Reject(refusal) => tracing::info!(reason = ?refusal, challenge, client, "code_rejected"),
         }
         let mut response = CognitoEventUserPoolsVerifyAuthChallengeResponse::default();
         response.answer_correct = verdict == Verdict::Accept;

@@ -346,7 +346,7 @@ fn r15_after_a_hundred_wrong_answers_none_is_judged_until_a_day_without_one() {
 
 #[test]
 fn r16_a_right_answer_ends_the_row_and_neither_a_new_code_nor_a_resend_does() {
-    let mut life = after_failures(50);
+    let life = after_failures(50);
     let live = fresh(1, NOW);
     let mut accepted = life.clone();
     accepted.accept(&live, later(1)).unwrap();

@@ -15,6 +15,7 @@ mod decisions;
 mod every_history;
 mod example;
 mod limits;
+mod metrics;
 mod risk;
 mod settings;
 mod states;

@@ -1,0 +1,291 @@
+//! What the functions write to their log: one JSON object a line, with the key names of Powertools for AWS Lambda, and what is to be
+//! counted in CloudWatch's embedded metric format, which costs no call.
+//!
+//! `message` says what happened. Nothing is written but what our own code says: at their lower levels other crates write
+//! whole events, requests and replies.
+
+use std::fmt;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use lambda_runtime::Context;
+use serde_json::{Map, Value, json};
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::metrics::{self, Metric};
+use crate::settings::LogSettings;
+
+/// Our own crates.
+const OURS: [&str; 6] = [
+    "auth_challenge",
+    "pre_authentication",
+    "define_auth_challenge",
+    "create_auth_challenge",
+    "verify_auth_challenge",
+    "limits_table",
+];
+
+tokio::task_local! {
+    /// The invocation that is under way.
+    pub(crate) static INVOCATION: Invocation;
+}
+
+/// What each line says about the invocation that it belongs to.
+#[derive(Clone, Debug)]
+pub(crate) struct Invocation {
+    request_id: String,
+    function_arn: String,
+    /// `Root` of the X-Ray header.
+    xray_trace_id: Option<String>,
+    cold_start: bool,
+}
+
+impl Invocation {
+    /// The invocation that Lambda describes so. The first of a process is a cold start.
+    pub(crate) fn new(context: &Context) -> Invocation {
+        static WARM: AtomicBool = AtomicBool::new(false);
+        let header = context.xray_trace_id.as_deref().unwrap_or_default();
+        Invocation {
+            request_id: context.request_id.clone(),
+            function_arn: context.invoked_function_arn.clone(),
+            xray_trace_id: header.split(';').find_map(|part| part.strip_prefix("Root=")).map(str::to_owned),
+            cold_start: !WARM.swap(true, Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn is_cold_start(&self) -> bool {
+        self.cold_start
+    }
+}
+
+/// Writes lines to standard output, where Lambda collects them.
+pub(crate) struct Lines {
+    settings: LogSettings,
+}
+
+impl Lines {
+    pub(crate) fn new(settings: LogSettings) -> Lines {
+        Lines { settings }
+    }
+
+    /// The line for what was said at a place, if it is wanted.
+    fn line(&self, level: Level, place: &str, fields: Map<String, Value>, now: SystemTime) -> Option<String> {
+        let settings = &self.settings;
+        let metrics = match &settings.metrics_namespace {
+            Some(namespace) => metrics::of(&fields).map(|metrics| (namespace, metrics)),
+            None => None,
+        };
+        // What is counted is counted at every level.
+        if metrics.is_none() && level > settings.level {
+            return None;
+        }
+        let mut line = Map::new();
+        line.insert("level".to_owned(), level.as_str().into());
+        line.insert("timestamp".to_owned(), humantime::format_rfc3339_millis(now).to_string().into());
+        line.insert("service".to_owned(), settings.service.clone().into());
+        line.insert("location".to_owned(), place.into());
+        line.insert("function_name".to_owned(), settings.function_name.clone().into());
+        line.insert("function_memory_size".to_owned(), settings.function_memory_size.clone().into());
+        let _ = INVOCATION.try_with(|invocation| {
+            line.insert("function_arn".to_owned(), invocation.function_arn.clone().into());
+            line.insert("function_request_id".to_owned(), invocation.request_id.clone().into());
+            line.insert("xray_trace_id".to_owned(), invocation.xray_trace_id.clone().into());
+            line.insert("cold_start".to_owned(), invocation.cold_start.into());
+        });
+        line.extend(fields);
+        if let Some((namespace, metrics)) = metrics {
+            let milliseconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+            embed(&mut line, namespace, metrics, milliseconds);
+        }
+        Some(Value::Object(line).to_string())
+    }
+}
+
+/// Adds to a line what CloudWatch is to count of it:
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+fn embed(line: &mut Map<String, Value>, namespace: &str, metrics: Vec<Metric>, milliseconds: u64) {
+    let directives: Vec<Value> = metrics
+        .iter()
+        .map(|metric| {
+            json!({
+                "Namespace": namespace,
+                "Dimensions": metric.dimensions,
+                "Metrics": [{"Name": metric.name, "Unit": metric.unit}],
+            })
+        })
+        .collect();
+    line.extend(metrics.into_iter().map(|metric| (metric.name.to_owned(), metric.value.into())));
+    line.insert("_aws".to_owned(), json!({"Timestamp": milliseconds, "CloudWatchMetrics": directives}));
+}
+
+impl Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let name = metadata.target().split("::").next().unwrap_or_default();
+        // The runtime says that it cannot reach Lambda; its errors about a handler's are ours already.
+        let runtime = name == "lambda_runtime" && *metadata.level() == Level::ERROR;
+        metadata.is_event() && (OURS.contains(&name) || runtime)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.settings.level.max(LevelFilter::INFO))
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields(Map::new());
+        event.record(&mut fields);
+        let metadata = event.metadata();
+        let place = format!("{}:{}", metadata.target(), metadata.line().unwrap_or_default());
+        #[expect(clippy::disallowed_methods, reason = "when a line is written is no decision")]
+        let now = SystemTime::now();
+        if let Some(line) = self.line(*metadata.level(), &place, fields.0, now) {
+            // A log that takes no more is no reason to refuse a sign-in.
+            let _ = writeln!(std::io::stdout().lock(), "{line}");
+        }
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+/// The fields of an event, as JSON.
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn put(&mut self, field: &Field, value: Value) {
+        self.0.insert(field.name().to_owned(), value);
+    }
+}
+
+impl Visit for Fields {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value.into());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, format!("{value:?}").into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn lines(given: &[(&str, &str)]) -> Lines {
+        let vars =
+            |name: &str| given.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned());
+        Lines::new(LogSettings::from_vars(&vars).unwrap())
+    }
+
+    fn said(lines: &Lines, level: Level, fields: Value) -> Option<Value> {
+        let Value::Object(fields) = fields else { panic!("{fields}") };
+        let now = UNIX_EPOCH + Duration::from_millis(1_767_268_800_123);
+        let line = lines.line(level, "create_auth_challenge::delivery:106", fields, now)?;
+        assert!(!line.contains('\n'));
+        Some(serde_json::from_str(&line).unwrap())
+    }
+
+    fn context(trace: Option<&str>) -> Context {
+        let mut context = Context::default();
+        context.request_id = "8476a536".to_owned();
+        context.invoked_function_arn = "arn:aws:lambda:eu-west-1:123456789012:function:create".to_owned();
+        context.xray_trace_id = trace.map(str::to_owned);
+        context
+    }
+
+    #[test]
+    fn a_line_has_the_keys_of_powertools() {
+        let given = [
+            ("POWERTOOLS_SERVICE_NAME", "sign-in"),
+            ("AWS_LAMBDA_FUNCTION_NAME", "create"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+        ];
+        let trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+        let invocation = Invocation { cold_start: true, ..Invocation::new(&context(Some(trace))) };
+        let line = INVOCATION.sync_scope(invocation, || {
+            said(&lines(&given), Level::INFO, json!({"message": "challenge_made", "challenge": "AAECAwQF"}))
+        });
+        let expected = json!({
+            "level": "INFO",
+            "timestamp": "2026-01-01T12:00:00.123Z",
+            "service": "sign-in",
+            "location": "create_auth_challenge::delivery:106",
+            "function_name": "create",
+            "function_memory_size": "256",
+            "function_arn": "arn:aws:lambda:eu-west-1:123456789012:function:create",
+            "function_request_id": "8476a536",
+            "xray_trace_id": "1-5759e988-bd862e3fe1be46a994272793",
+            "cold_start": true,
+            "message": "challenge_made",
+            "challenge": "AAECAwQF",
+        });
+        assert_eq!(line, Some(expected));
+    }
+
+    #[test]
+    fn the_first_invocation_alone_is_cold() {
+        let cold = [context(None), context(Some("garbage")), context(None)]
+            .map(|context| Invocation::new(&context).cold_start);
+        assert!(cold.into_iter().filter(|cold| *cold).count() <= 1);
+        assert_eq!(Invocation::new(&context(Some("garbage"))).xray_trace_id, None);
+    }
+
+    #[test]
+    fn r40_what_is_counted_stands_in_the_line_in_cloudwatchs_format() {
+        let fields = json!({"message": "mail_not_sent", "reason": "throttled", "mail": 1});
+        let line = said(&lines(&[]), Level::ERROR, fields).unwrap();
+        assert_eq!(
+            (&line["service"], &line["reason"], &line["SendFailed"]),
+            (&json!("custom-sign-in"), &json!("throttled"), &json!(1.0))
+        );
+        let expected = json!({
+            "Timestamp": 1_767_268_800_123_u64,
+            "CloudWatchMetrics": [{
+                "Namespace": "CustomSignIn",
+                "Dimensions": [["service"], ["service", "reason"]],
+                "Metrics": [{"Name": "SendFailed", "Unit": "Count"}],
+            }],
+        });
+        assert_eq!(line["_aws"], expected);
+    }
+
+    #[test]
+    fn what_is_counted_is_written_at_every_level_unless_nothing_is_to_be_counted() {
+        let (sent, made) = (json!({"message": "challenge_sent", "mail": 1}), json!({"message": "challenge_made"}));
+        let at = |level: &str, disabled: &str| {
+            let lines = lines(&[("AWS_LAMBDA_LOG_LEVEL", level), ("POWERTOOLS_METRICS_DISABLED", disabled)]);
+            [&sent, &made].map(|fields| said(&lines, Level::INFO, fields.clone()).is_some())
+        };
+        assert_eq!(at("INFO", "false"), [true, true]);
+        assert_eq!(at("WARN", "false"), [true, false]);
+        assert_eq!(at("FATAL", "true"), [false, false]);
+        assert_eq!(at("unknown", "true"), [true, true]);
+    }
+}
