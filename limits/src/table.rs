@@ -37,12 +37,11 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(160);
 
 /// The attributes of an item.
 const KEY: &str = "account";
+/// By chance, a new one with each write: it tells one's own write from that of another.
 const VERSION: &str = "version";
 const COUNTS: &str = "counts";
 /// Seconds since 1970, for DynamoDB's time to live.
 const EXPIRES: &str = "expires";
-/// What tells a call its own write from that of another.
-const WRITER: &str = "writer";
 
 pub(crate) struct Table {
     client: Client,
@@ -52,11 +51,9 @@ pub(crate) struct Table {
 /// An account as it was seen in the table.
 #[derive(Default)]
 struct Seen {
-    /// 0: it is not there.
-    version: u64,
+    /// `None`: it is not there.
+    version: Option<String>,
     account: Account,
-    /// Which call wrote it: two that count the same write the same account.
-    writer: String,
 }
 
 /// What became of one write.
@@ -120,20 +117,19 @@ impl Table {
         let mut pauses = Pauses::default();
         // Most accounts are there, but only a write tells what is in them; and a new one needs no second.
         let mut seen = Seen::default();
-        let writer = format!("{:016x}", UnwrapErr(SysRng).next_u64());
         // A write of which nobody knew whether it was done: its version, and what it came to.
-        let mut tried: Option<(u64, T)> = None;
+        let mut tried: Option<(String, T)> = None;
         loop {
             let (account, value) = match decide(&seen.account) {
                 Err(limited) => return Ok(Err(limited)),
                 Ok(Count::Repeat(value)) => return Ok(Ok(value)),
                 Ok(Count::Keep(account, value)) => (account, value),
             };
-            let after = Seen { version: seen.version.saturating_add(1), account, writer: writer.clone() };
-            match self.write(key, &seen, &after, expires(&after.account), deadline).await {
+            let version = format!("{:016x}", UnwrapErr(SysRng).next_u64());
+            match self.write(key, &seen, &version, &account, expires(&account), deadline).await {
                 Write::Done => return Ok(Ok(value)),
                 Write::Stale(now) => {
-                    match tried.take().filter(|(tried, _)| *tried == now.version && now.writer == writer) {
+                    match tried.take().filter(|(tried, _)| now.version.as_ref() == Some(tried)) {
                         Some((_, value)) => return Ok(Ok(value)),
                         None => seen = now,
                     }
@@ -142,7 +138,7 @@ impl Table {
                 Write::Refused(reason) => return Err(reason),
                 failed @ (Write::Failed(reason) | Write::Unknown(reason)) => {
                     if let Write::Unknown(_) = failed {
-                        tried = Some((after.version, value));
+                        tried = Some((version, value));
                     }
                     if Instant::now() + PAUSE >= last_write {
                         return Err(reason);
@@ -157,49 +153,54 @@ impl Table {
     }
 
     /// Puts one account in the place of another, if that is there.
-    async fn write(&self, key: &str, before: &Seen, after: &Seen, expires: UnixSeconds, deadline: Instant) -> Write {
-        let Ok(counts) = serde_json::to_string(&after.account) else { return Write::Refused("counts_not_written") };
-        let number = |number: u64| AttributeValue::N(number.to_string());
+    async fn write(
+        &self,
+        key: &str,
+        before: &Seen,
+        version: &str,
+        account: &Account,
+        expires: UnixSeconds,
+        deadline: Instant,
+    ) -> Write {
+        let Ok(counts) = serde_json::to_string(account) else { return Write::Refused("counts_not_written") };
         let condition = match before.version {
-            0 => "attribute_not_exists(#version)",
-            _ => "#version = :before",
+            None => "attribute_not_exists(#version)",
+            Some(_) => "#version = :before",
         };
         let mut request = self
             .client
             .update_item()
             .table_name(&self.name)
             .key(KEY, AttributeValue::S(key.to_owned()))
-            .update_expression("SET #version = :after, #counts = :counts, #expires = :expires, #writer = :writer")
+            .update_expression("SET #version = :after, #counts = :counts, #expires = :expires")
             .condition_expression(condition)
             .expression_attribute_names("#version", VERSION)
             .expression_attribute_names("#counts", COUNTS)
             .expression_attribute_names("#expires", EXPIRES)
-            .expression_attribute_names("#writer", WRITER)
-            .expression_attribute_values(":writer", AttributeValue::S(after.writer.clone()))
-            .expression_attribute_values(":after", number(after.version))
+            .expression_attribute_values(":after", AttributeValue::S(version.to_owned()))
             .expression_attribute_values(":counts", AttributeValue::S(counts))
-            .expression_attribute_values(":expires", number(expires.0))
+            .expression_attribute_values(":expires", AttributeValue::N(expires.to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        if before.version > 0 {
-            request = request.expression_attribute_values(":before", number(before.version));
+        if let Some(before) = &before.version {
+            request = request.expression_attribute_values(":before", AttributeValue::S(before.clone()));
         }
         // Boxed, because the future of a call is large, and of a type too deep for the compiler where it is nested.
         match timeout_at(deadline.min(Instant::now() + WRITE), Box::pin(request.send())).await {
             Ok(Ok(_)) => Write::Done,
-            Ok(Err(error)) => judge(&error, before.version),
+            Ok(Err(error)) => judge(&error, before.version.is_some()),
             Err(_) => Write::Unknown("timed_out"),
         }
     }
 }
 
 /// Judges DynamoDB's answer. The texts in it are foreign and are never passed on; what comes out are words of ours.
-fn judge(error: &SdkError<UpdateItemError>, expected: u64) -> Write {
+fn judge(error: &SdkError<UpdateItemError>, was_there: bool) -> Write {
     match error {
         SdkError::ServiceError(answer) => match (answer.err(), answer.raw().status().as_u16()) {
             (UpdateItemError::ConditionalCheckFailedException(stale), _) => match stale.item() {
                 Some(item) => Seen::read(item).map_or(Write::Refused("item_not_understood"), Write::Stale),
                 // It was forgotten meanwhile.
-                None if expected > 0 => Write::Stale(Seen::default()),
+                None if was_there => Write::Stale(Seen::default()),
                 None => Write::Refused("old_item_not_returned"),
             },
             (UpdateItemError::ResourceNotFoundException(_), _) => Write::Refused("table_not_found"),
@@ -221,9 +222,8 @@ fn judge(error: &SdkError<UpdateItemError>, expected: u64) -> Write {
 
 impl Seen {
     fn read(item: &HashMap<String, AttributeValue>) -> Option<Seen> {
-        let version = item.get(VERSION)?.as_n().ok()?.parse().ok().filter(|version| *version > 0)?;
+        let version = Some(item.get(VERSION)?.as_s().ok()?.clone());
         let account = serde_json::from_str(item.get(COUNTS)?.as_s().ok()?).ok()?;
-        let writer = item.get(WRITER)?.as_s().ok()?.clone();
-        Some(Seen { version, account, writer })
+        Some(Seen { version, account })
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::CryptoRng;
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use crate::client_metadata::Action;
@@ -97,7 +98,8 @@ pub enum ChallengeKind {
 ///
 /// [`seal`](Self::seal) puts a ninth behind them, a MAC that binds the state to its sign-in. All in all they are fewer than
 /// 200 characters: Cognito keeps the states of all rounds in its `Session` text, which has a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct ChallengeState {
     /// What the round asks for.
     pub kind: ChallengeKind,
@@ -134,6 +136,11 @@ impl ChallengeState {
             (ChallengeKind::Code, Action::Answer) => self.attempts.saturating_add(1),
             (ChallengeKind::Code, Action::Resend) | (ChallengeKind::Parameters, _) => self.attempts,
         }
+    }
+
+    /// How many answers are judged, of `max_attempts`: a repeat leaves one to whoever was there first.
+    pub fn allowed_attempts(&self, max_attempts: u8) -> u8 {
+        if self.repeated { max_attempts.saturating_sub(1).max(1) } else { max_attempts }
     }
 
     /// The code that was mailed. `None` when the key is gone.
@@ -184,6 +191,26 @@ impl fmt::Display for ChallengeState {
 /// A text that is no challenge state of the version that we know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoChallengeState;
+
+impl fmt::Display for NoChallengeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no challenge state")
+    }
+}
+
+impl From<ChallengeState> for String {
+    fn from(state: ChallengeState) -> String {
+        state.to_string()
+    }
+}
+
+impl TryFrom<String> for ChallengeState {
+    type Error = NoChallengeState;
+
+    fn try_from(text: String) -> Result<ChallengeState, NoChallengeState> {
+        text.parse()
+    }
+}
 
 impl FromStr for ChallengeState {
     type Err = NoChallengeState;

@@ -130,7 +130,7 @@ impl Next {
         }
     }
 
-    /// Counts the mail of this round for the account. Without a mail there is nothing to count. A repeat of Cognito's gets what the
+    /// Counts the mail of this round, which comes with one, for the account. A repeat of Cognito's gets what the
     /// first call got, and no second mail; a resend that the account may not have becomes a round without one.
     ///
     /// # Errors
@@ -143,9 +143,6 @@ impl Next {
         account: &Account,
         now: UnixSeconds,
     ) -> Result<Count<Next>, Limited> {
-        if !self.mailed {
-            return Ok(Count::Repeat(self.clone()));
-        }
         let counted = match self.before {
             None => account.start(limits, client_id, self.state, now)?,
             Some(_) => match account.resend(limits, client_id, self.state, now) {
@@ -199,7 +196,7 @@ impl Next {
         let public = PublicChallengeParameters {
             next_step: state.kind,
             format: challenge.format,
-            attempts_left: challenge.max_attempts.saturating_sub(state.attempts),
+            attempts_left: state.allowed_attempts(challenge.max_attempts).saturating_sub(state.attempts),
             expires_at,
             resend_after: state.last_sent.plus(settings.resend_after),
             error,

@@ -97,7 +97,9 @@ pub fn decide(
         Standing::Answered { state, .. } if !state.is_live(now, settings.challenge.validity) => {
             FailAuthentication(Refusal::Expired)
         }
-        Standing::Answered { state, .. } if state.attempts >= settings.challenge.max_attempts => {
+        Standing::Answered { state, .. }
+            if state.attempts >= state.allowed_attempts(settings.challenge.max_attempts) =>
+        {
             FailAuthentication(Refusal::AttemptsUsedUp)
         }
         Standing::Answered { correct: true, .. } => match (metadata.action, user) {
@@ -107,7 +109,7 @@ pub fn decide(
             (Action::Resend, _) => FailAuthentication(Refusal::ImpossibleHistory),
         },
         Standing::Answered { state, correct: false, .. } => {
-            if state.attempts_after(metadata.action) < settings.challenge.max_attempts {
+            if state.attempts_after(metadata.action) < state.allowed_attempts(settings.challenge.max_attempts) {
                 PresentChallenge(ChallengeName::CustomChallenge)
             } else {
                 FailAuthentication(Refusal::AttemptsUsedUp)

@@ -75,7 +75,7 @@ struct Counted {
     /// The app client that it belongs to.
     client_id: String,
     /// Its state after the last mail.
-    state: String,
+    state: ChallengeState,
     /// A tag of each different wrong answer: to the challenge as it was made, and as repeats got it.
     answers: [Vec<String>; 2],
     /// With which answer somebody has signed in.
@@ -87,21 +87,12 @@ struct Counted {
 struct Accepted {
     at: u64,
     /// The state of the round.
-    state: String,
+    state: ChallengeState,
 }
 
 impl Counted {
-    fn new(client_id: &str, state: &ChallengeState) -> Counted {
-        Counted {
-            client_id: client_id.to_owned(),
-            state: state.to_string(),
-            answers: Default::default(),
-            accepted: None,
-        }
-    }
-
-    fn state(&self) -> Option<ChallengeState> {
-        self.state.parse().ok()
+    fn new(client_id: &str, state: ChallengeState) -> Counted {
+        Counted { client_id: client_id.to_owned(), state, answers: Default::default(), accepted: None }
     }
 }
 
@@ -183,17 +174,18 @@ impl Account {
             counted.client_id == client_id
                 && counted.answers.iter().all(Vec::is_empty)
                 && counted.accepted.is_none()
-                && counted.state().is_some_and(|state| state.mails == 1 && may_be_repeat(state.issued_at, now))
+                && counted.state.mails == 1
+                && may_be_repeat(counted.state.issued_at, now)
         };
-        if let Some(state) = self.challenges.iter().rev().find(may_repeat).and_then(Counted::state) {
-            return Ok(Count::Repeat(ChallengeState { repeated: true, ..state }));
+        if let Some(counted) = self.challenges.iter().rev().find(may_repeat) {
+            return Ok(Count::Repeat(ChallengeState { repeated: true, ..counted.state }));
         }
         if self.is_latched(limits, now) || now < self.may_start_at(limits) {
             return Err(Limited::Failures);
         }
         let mut account = self.pruned(limits, now);
         account.count_mail(limits, now)?;
-        account.challenges.push(Counted::new(client_id, &fresh));
+        account.challenges.push(Counted::new(client_id, fresh));
         Ok(Count::Keep(account, fresh))
     }
 
@@ -202,7 +194,7 @@ impl Account {
     pub fn take_back(&self, limits: &Limits, state: &ChallengeState) -> Account {
         let mut account = self.clone();
         let before = account.challenges.len();
-        account.challenges.retain(|counted| counted.state().is_none_or(|known| known.nonce != state.nonce));
+        account.challenges.retain(|counted| counted.state.nonce != state.nonce);
         if account.challenges.len() < before {
             if let Some(place) = account.mails.iter().rposition(|at| *at == state.last_sent.0) {
                 account.mails.remove(place);
@@ -226,17 +218,14 @@ impl Account {
     ) -> Result<Count<ChallengeState>, Limited> {
         let mut account = self.pruned(limits, now);
         let counted = account.counted(client_id, &again);
-        match counted.state() {
-            Some(before) if before.mails >= again.mails => {
-                let sent = ChallengeState { last_sent: before.last_sent, ..again };
-                Ok(Count::Repeat(sent))
-            }
-            _ => {
-                counted.state = again.to_string();
-                account.count_mail(limits, now)?;
-                Ok(Count::Keep(account, again))
-            }
+        let before = counted.state;
+        if before.mails >= again.mails && may_be_repeat(before.last_sent, now) {
+            return Ok(Count::Repeat(ChallengeState { last_sent: before.last_sent, ..again }));
         }
+        // Another sign-in that shares the challenge may have had more of them.
+        counted.state = ChallengeState { mails: before.mails.max(again.mails), ..again };
+        account.count_mail(limits, now)?;
+        Ok(Count::Keep(account, again))
     }
 
     /// Counts an answer to a challenge. A wrong one is one more in a row; the same one is counted once, however often it is
@@ -256,26 +245,28 @@ impl Account {
     ) -> Result<Count<()>, Limited> {
         let mut account = self.pruned(limits, now);
         let counted = account.counted(client_id, state);
-        let round = state.to_string();
         if let Some(accepted) = &counted.accepted {
-            let repeat = answer.right && accepted.state == round && may_be_repeat(UnixSeconds(accepted.at), now);
+            // Repeats of one challenge cannot be told apart, so none of them is taken for a call that Cognito makes again.
+            let same_round = accepted.state == *state && !state.repeated;
+            let repeat = answer.right && same_round && may_be_repeat(UnixSeconds(accepted.at), now);
             return if repeat { Ok(Count::Repeat(())) } else { Err(Limited::Used) };
         }
         if !answer.right && counted.answers.iter().flatten().any(|tag| tag == answer.tag) {
             return Ok(Count::Repeat(()));
         }
-        let all = usize::from(limits.max_attempts);
         let given: usize = counted.answers.iter().map(Vec::len).sum();
         let answers = &mut counted.answers[usize::from(state.repeated)];
-        // One is kept for whoever was there first.
-        if given >= all || (state.repeated && answers.len() >= (all - 1).max(1)) {
+        // However few there are, each of two sign-ins that share it has one.
+        if given >= limits.max_attempts.max(2).into()
+            || answers.len() >= state.allowed_attempts(limits.max_attempts).into()
+        {
             return Err(Limited::Attempts);
         }
         if self.is_latched(limits, now) {
             return Err(Limited::Failures);
         }
         if answer.right {
-            counted.accepted = Some(Accepted { at: now.0, state: round });
+            counted.accepted = Some(Accepted { at: now.0, state: *state });
             (account.failures, account.level) = (0, 0);
         } else {
             answers.push(answer.tag.to_owned());
@@ -298,9 +289,7 @@ impl Account {
         let mut account = self.clone();
         let over = |at: u64, after: Duration| UnixSeconds(at).plus(after) <= now;
         account.mails.retain(|at| !over(*at, DAY));
-        account.challenges.retain(|counted| {
-            counted.state().is_some_and(|state| !over(state.issued_at.0, limits.validity + CLOCK_TOLERANCE))
-        });
+        account.challenges.retain(|counted| !over(counted.state.issued_at.0, limits.validity + CLOCK_TOLERANCE));
         if over(account.last_failure, DAY) {
             (account.failures, account.level) = (0, 0);
         }
@@ -309,10 +298,9 @@ impl Account {
 
     /// What is counted for a challenge; one that is not known yet was made while nothing could be counted.
     fn counted(&mut self, client_id: &str, state: &ChallengeState) -> &mut Counted {
-        let is_it = |counted: &Counted| counted.state().is_some_and(|known| known.nonce == state.nonce);
+        let is_it = |counted: &Counted| counted.state.nonce == state.nonce;
         let place = self.challenges.iter().position(is_it).unwrap_or_else(|| {
-            let before = ChallengeState { mails: 1, ..*state };
-            self.challenges.push(Counted::new(client_id, &before));
+            self.challenges.push(Counted::new(client_id, ChallengeState { mails: 1, ..*state }));
             self.challenges.len() - 1
         });
         &mut self.challenges[place]
@@ -343,11 +331,13 @@ impl Account {
         }
     }
 
-    /// The level of a failure now: each hour that passes after a wait is over halves it. Whoever answers wrongly as soon as
-    /// it is allowed waits longer each time; somebody who comes back later does not wait as long again for one slip.
+    /// The level of a failure now. A wait that is over takes two back, and each hour after it halves the rest: whoever goes on
+    /// using up the answers of each challenge waits longer each time, but one slip never locks for as long again.
     fn level_at(&self, limits: &Limits, now: UnixSeconds) -> u32 {
-        let quiet = now.0.saturating_sub(UnixSeconds(self.last_failure).plus(wait(limits, self.level)).0);
-        u32::try_from(quiet / LONGEST_WAIT.as_secs()).ok().and_then(|hours| self.level.checked_shr(hours)).unwrap_or(0)
+        let wait = wait(limits, self.level);
+        let Some(quiet) = now.0.checked_sub(UnixSeconds(self.last_failure).plus(wait).0) else { return self.level };
+        let level = if wait.is_zero() { self.level } else { self.level - 2 };
+        u32::try_from(quiet / LONGEST_WAIT.as_secs()).ok().and_then(|hours| level.checked_shr(hours)).unwrap_or(0)
     }
 }
 

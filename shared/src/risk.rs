@@ -37,7 +37,8 @@ pub struct Risk {
 /// The risk of codes of this format. `counted`: whether mails are counted for accounts.
 pub fn risk(format: CodeFormat, limits: &Limits, counted: bool) -> Risk {
     let codes = (format.alphabet.symbols().len() as f64).powi(format.length() as i32);
-    let attempts = f64::from(limits.max_attempts);
+    // With counts two sign-ins may share a code, and each can answer once at least.
+    let attempts = f64::from(limits.max_attempts.max(if counted { 2 } else { 1 }));
     let spread_guesses = MAILS_PER_SECOND * 86_400.0 * DAYS_PER_YEAR * attempts;
     // Each sign-in takes a mail, and wrong answers in a row slow them down besides.
     let guesses = match counted {

@@ -36,7 +36,7 @@ fn logged(pool: &Running, what: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn p16_who_is_attacked_at_ten_times_the_cap_signs_in_within_a_refill() {
+async fn p16_whose_mails_are_used_up_at_ten_times_the_cap_signs_in_within_a_refill() {
     let dynamodb = DynamoDb::start().await;
     let pool = counting(&dynamodb, &[]).await;
     let attack = async {
@@ -88,7 +88,7 @@ async fn g18_with_a_table_guessing_stops_at_the_cap_and_the_owner_answers_what_s
         }
     };
     futures_util::future::join_all((0..40).map(guess)).await;
-    // As many mails as at once, and those that time allows; each with three answers, of which hers keeps one.
+    // As many mails as at once, and those that time allows; each with three answers.
     let mails = pool.mails().await.len() as u64;
     let judged = logged(&pool, r#""reason":"CodeMismatch""#);
     assert!(mails >= 3 && mails <= 3 + begun.elapsed().as_secs() / REFILL, "{mails} mails");

@@ -172,7 +172,7 @@ async fn a_new_account_takes_one_write_and_a_known_one_two() {
     assert!(start(&counts, 3).await.unwrap().is_ok());
     assert_eq!(start(&counts, 4).await, Ok(Err(Limited::Mails)));
     let item = dynamodb.tables.lock().unwrap().items["alice"].clone();
-    assert_eq!(item["version"]["N"], "3");
+    assert!(item["version"]["S"].is_string());
     let expires: u64 = item["expires"]["N"].as_str().unwrap().parse().unwrap();
     assert!(expires >= NOW.0 + 86_400);
 }
@@ -190,15 +190,16 @@ async fn f54_a_write_that_fails_is_tried_again_and_counted_once() {
         let dynamodb = DynamoDb::start().await;
         let counts = counts(&dynamodb);
         dynamodb.tables.lock().unwrap().faults.push_back(fault);
+        let failures = || {
+            let item = dynamodb.tables.lock().unwrap().items["alice"]["counts"]["S"].clone();
+            serde_json::from_str::<serde_json::Value>(item.as_str().unwrap()).unwrap()["failures"].clone()
+        };
         assert_eq!(answer(&counts, &challenge(1), "1").await, Ok(Ok(())));
-        // The known account, too.
-        dynamodb.tables.lock().unwrap().faults.extend([fault, fault]);
-        let _ = answer(&counts, &challenge(1), "2").await;
-        for tag in ["3", "4"] {
-            let _ = answer(&counts, &challenge(1), tag).await;
-        }
-        let counted = dynamodb.tables.lock().unwrap().items["alice"]["counts"]["S"].as_str().unwrap().to_owned();
-        assert!(counted.contains("\"failures\":3"), "{counted}");
+        assert_eq!(failures(), 1);
+        // The known account, too: the first write only finds out what there is.
+        dynamodb.tables.lock().unwrap().faults.extend([Fault::Slow(Duration::ZERO), fault]);
+        assert_eq!(answer(&counts, &challenge(1), "2").await, Ok(Ok(())));
+        assert_eq!(failures(), 2);
     }
 }
 
@@ -219,15 +220,8 @@ async fn r23_short_codes_fail_closed_and_long_ones_go_on_with_limits_of_their_ow
         assert_eq!(answer(&counts(&dynamodb), &challenge(1), "1").await, Err(Unavailable));
         // Not a measurement: Cognito gives up after 5 s, and a mail may have to be sent after this.
         assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
-        // Each of its calls would wait as long.
-        if matches!(
-            fault,
-            Fault::Slow(_) | Fault::Lost | Fault::Error(_, "ThrottlingException" | "InternalServerError")
-        ) {
-            continue;
-        }
-        let long = counts_at(&dynamodb.url, LETTERS, &[]);
-        for (tag, expected) in [("1", Ok(())), ("2", Ok(())), ("3", Ok(())), ("4", Err(Limited::Attempts))] {
+        let long = counts_at(&dynamodb.url, LETTERS, &[("MAX_ATTEMPTS", "2")]);
+        for (tag, expected) in [("1", Ok(())), ("2", Ok(())), ("3", Err(Limited::Attempts))] {
             assert_eq!(answer(&long, &challenge(1), tag).await, Ok(expected), "{tag}");
         }
     }
@@ -239,10 +233,10 @@ async fn r23_short_codes_fail_closed_and_long_ones_go_on_with_limits_of_their_ow
 async fn f55_an_item_that_is_not_ours_fails_closed_and_stays() {
     let dynamodb = DynamoDb::start().await;
     for item in [
-        serde_json::json!({"account": {"S": "alice"}, "version": {"N": "1"}, "counts": {"S": "{}"}}),
         serde_json::json!({"account": {"S": "alice"}, "version": {"S": "1"}, "counts": {"S": "{}"}}),
-        serde_json::json!({"account": {"S": "alice"}, "version": {"N": "1"}}),
-        serde_json::json!({"account": {"S": "alice"}, "version": {"N": "0"}, "counts": {"N": "7"}}),
+        serde_json::json!({"account": {"S": "alice"}, "version": {"N": "1"}, "counts": {"S": "{}"}}),
+        serde_json::json!({"account": {"S": "alice"}, "version": {"S": "1"}}),
+        serde_json::json!({"account": {"S": "alice"}, "version": {"S": "1"}, "counts": {"N": "7"}}),
     ] {
         dynamodb.tables.lock().unwrap().items.insert("alice".to_owned(), item.clone());
         assert_eq!(answer(&counts(&dynamodb), &challenge(1), "1").await, Err(Unavailable));

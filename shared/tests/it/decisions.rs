@@ -190,6 +190,12 @@ mod define_decides {
         let used_up = FailAuthentication(Refusal::AttemptsUsedUp);
         assert_eq!(after(&[attempt(0, false), attempt(1, false), attempt(2, false)]), used_up);
         assert_eq!(after(&[attempt(3, true)]), used_up);
+        // One that shares its challenge leaves the last to who was first; and it goes on as it began.
+        let shared = |attempts, correct| custom(ChallengeState { attempts, repeated: true, ..state() }, correct);
+        assert_eq!(after(&[shared(0, false)]), PresentChallenge(CustomChallenge));
+        assert_eq!(after(&[shared(0, false), shared(1, false)]), used_up);
+        assert_eq!(after(&[shared(2, true)]), used_up);
+        assert_eq!(after(&[shared(0, false), attempt(1, true)]), FailAuthentication(Refusal::ImpossibleHistory));
     }
 
     #[test]

@@ -34,17 +34,24 @@ fn wrong(tag: &str) -> Answered<'_> {
 }
 
 /// An account that sign-ins happen to.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Life {
+    limits: Limits,
     account: Account,
     begun: u64,
+}
+
+impl Default for Life {
+    fn default() -> Life {
+        Life { limits: LIMITS, account: Account::default(), begun: 0 }
+    }
 }
 
 impl Life {
     /// Begins a sign-in, later than Cognito would repeat the one before.
     fn start(&mut self, now: UnixSeconds) -> Result<ChallengeState, Limited> {
         self.begun += 1;
-        match self.account.start(&LIMITS, CLIENT, fresh(self.begun, now), now)? {
+        match self.account.start(&self.limits, CLIENT, fresh(self.begun, now), now)? {
             Count::Keep(account, state) => {
                 self.account = account;
                 Ok(state)
@@ -62,7 +69,7 @@ impl Life {
     }
 
     fn give(&mut self, state: &ChallengeState, answer: Answered<'_>, now: UnixSeconds) -> Result<(), Limited> {
-        match self.account.answer(&LIMITS, CLIENT, state, answer, now)? {
+        match self.account.answer(&self.limits, CLIENT, state, answer, now)? {
             Count::Keep(account, ()) => self.account = account,
             Count::Repeat(()) => {}
         }
@@ -105,6 +112,14 @@ fn a_resend_is_a_mail_like_any_other_and_its_repeat_is_none() {
     life.account = account;
     let repeated = ChallengeState { last_sent: later(36), ..again };
     assert_eq!(life.account.resend(&LIMITS, CLIENT, repeated, later(36)), Ok(Count::Repeat(again)));
+    // Later it is the first resend of another sign-in, which shares the challenge and has a mail of its own.
+    let anothers = ChallengeState { mails: 2, last_sent: later(45), repeated: true, ..first };
+    let Ok(Count::Keep(account, sent)) = life.clone().account.resend(&LIMITS, CLIENT, anothers, later(45)) else {
+        panic!()
+    };
+    assert_eq!(sent, anothers);
+    let after = Life { account, ..Life::default() };
+    assert_eq!(after.account.resend(&LIMITS, CLIENT, fresh(9, later(46)), later(46)), Err(Limited::Mails));
     let third = ChallengeState { mails: 3, last_sent: later(50), ..first };
     let Ok(Count::Keep(account, _)) = life.account.resend(&LIMITS, CLIENT, third, later(50)) else { panic!() };
     life.account = account;
@@ -264,21 +279,37 @@ fn f28_cognitos_repeat_of_a_right_answer_is_right_again() {
     }
 }
 
+/// Those who share a challenge have the same state, so what one of them answers must not be taken for Cognito's repeat of another's.
 #[test]
-fn r19_a_stranger_who_shares_a_challenge_cannot_use_up_its_answers() {
+fn r07_of_all_who_share_a_challenge_one_is_accepted() {
     let mut life = Life::default();
-    let owners = life.start(NOW).unwrap();
-    let strangers = life.start(later(5)).unwrap();
-    assert_eq!((strangers.nonce, strangers.repeated), (owners.nonce, true));
-    for tag in ["1", "2"] {
-        assert_eq!(life.answer(&strangers, tag, later(6)), Ok(()));
+    let first = life.start(NOW).unwrap();
+    let [one, two] = [5, 6].map(|seconds| life.start(later(seconds)).unwrap());
+    assert_eq!((one, one.repeated), (two, true));
+    life.accept(&one, later(60)).unwrap();
+    for seconds in 60..80 {
+        for state in [one, two, first] {
+            assert_eq!(life.accept(&state, later(seconds)), Err(Limited::Used), "{seconds}");
+        }
     }
-    assert_eq!(life.answer(&strangers, "3", later(6)), Err(Limited::Attempts));
-    assert_eq!(life.clone().accept(&strangers, later(6)), Err(Limited::Attempts));
-    assert_eq!(life.clone().accept(&owners, later(8)), Ok(()));
-    // All in all there are as many as without a stranger.
-    assert_eq!(life.answer(&owners, "3", later(7)), Ok(()));
-    assert_eq!(life.accept(&owners, later(8)), Err(Limited::Attempts));
+}
+
+#[test]
+fn r19_a_stranger_who_shares_a_challenge_cannot_use_up_the_answers_of_who_was_first() {
+    for max_attempts in 1..=5_u8 {
+        let limits = Limits { max_attempts, ..LIMITS };
+        let mut life = Life { limits, ..Life::default() };
+        let owners = life.start(NOW).unwrap();
+        let strangers = life.start(later(5)).unwrap();
+        assert_eq!((strangers.nonce, strangers.repeated), (owners.nonce, true));
+        let told = (0..9).filter(|n| life.answer(&strangers, &format!("{n}"), later(6)).is_ok()).count();
+        assert_eq!(told, usize::from(max_attempts.max(2) - 1));
+        assert_eq!(life.clone().accept(&strangers, later(6)), Err(Limited::Attempts));
+        assert_eq!(life.clone().accept(&owners, later(8)), Ok(()));
+        // All in all there are no more than without a stranger, but for the one that each has.
+        assert_eq!(life.answer(&owners, "9", later(7)), Ok(()));
+        assert_eq!(life.accept(&owners, later(8)), Err(Limited::Attempts));
+    }
 }
 
 /// Seconds from the last failure to when a sign-in may begin again.
@@ -291,35 +322,49 @@ fn wait(life: &Life, failed_at: u64) -> u64 {
 }
 
 #[test]
-fn r15_from_the_tenth_wrong_answer_on_the_next_sign_in_waits_twice_as_long_each_time() {
+fn r15_from_the_tenth_wrong_answer_on_the_next_sign_in_waits_and_twice_as_long_each_time() {
     let mut life = Life::default();
-    let mut now = 0;
-    for _ in 0..3 {
-        life.fail(3, later(now)).unwrap();
-        assert_eq!(wait(&life, now), 0);
-        now += 60;
+    life.fail(3, later(0)).unwrap();
+    life.fail(3, later(60)).unwrap();
+    life.fail(3, later(120)).unwrap();
+    assert_eq!(wait(&life, 120), 0);
+    // The first three answers of one more sign-in.
+    let state = life.start(later(180)).unwrap();
+    for (tag, expected) in [("1", 30), ("2", 60), ("3", 120)] {
+        life.answer(&state, tag, later(180)).unwrap();
+        assert_eq!(wait(&life, 180), expected);
     }
-    for expected in [30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600] {
-        assert_eq!(life.fail(1, later(now)), Ok(()));
+    // Whoever goes on as soon as it is allowed, with all the answers that there are.
+    let mut now = 180 + 120;
+    for expected in [240, 480, 960, 1_920, 3_600, 3_600, 3_600] {
+        assert_eq!(life.clone().start(later(now - 1)), Err(Limited::Failures));
+        life.fail(3, later(now)).unwrap();
         assert_eq!(wait(&life, now), expected);
-        assert_eq!(life.clone().fail(1, later(now + expected - 1)), Err(Limited::Failures));
-        now += expected.max(60);
+        now += expected;
     }
 }
 
 #[test]
-fn r17_after_a_pause_one_slip_does_not_lock_for_long() {
+fn r17_one_slip_after_a_wait_or_a_pause_does_not_lock_for_as_long_again() {
     let life = after_failures(50);
     assert_eq!(wait(&life, 0), 3_600);
-    // As soon as it is allowed: an hour again. Two hours later: not even half a minute.
-    for (pause, expected) in [(3_600, 3_600), (3_600 + 3_599, 3_600), (2 * 3_600, 0), (3 * 3_600, 0)] {
+    for (pause, expected) in [(3_600, 1_920), (3_600 + 3_599, 1_920), (2 * 3_600, 0), (3 * 3_600, 0)] {
         let mut later_on = life.clone();
         later_on.fail(1, later(pause)).unwrap();
         assert_eq!(wait(&later_on, pause), expected, "{pause}");
-        // However many there were, the wait is not for longer, and pauses take it back as soon.
-        let level = serde_json::to_value(&later_on.account).unwrap()["level"].as_u64().unwrap();
-        assert!(level <= 17, "{level}");
     }
+    // One slip each time the wait is over: it becomes shorter until there is none.
+    let (mut slips, mut now) = (life, 3_600);
+    for expected in [1_920, 960, 480, 240, 120, 60, 30, 0] {
+        slips.fail(1, later(now)).unwrap();
+        assert_eq!(wait(&slips, now), expected);
+        now += expected.max(60);
+    }
+    // However many there were, the wait is not for longer, and pauses take it back as soon.
+    let mut many = after_failures(50);
+    many.fail(3, later(3_600)).unwrap();
+    let level = serde_json::to_value(&many.account).unwrap()["level"].as_u64().unwrap();
+    assert!(level <= 17, "{level}");
 }
 
 /// An account after so many wrong answers in a row, the last at [`NOW`].
@@ -328,7 +373,7 @@ fn after_failures(failures: u64) -> Life {
     account["failures"] = failures.into();
     account["level"] = 17.into();
     account["last_failure"] = NOW.0.into();
-    Life { account: serde_json::from_value(account).unwrap(), begun: 0 }
+    Life { account: serde_json::from_value(account).unwrap(), ..Life::default() }
 }
 
 #[test]
@@ -353,7 +398,7 @@ fn r16_a_right_answer_ends_the_row_and_neither_a_new_code_nor_a_resend_does() {
     assert_eq!(wait(&accepted, 1), 0);
     let again = ChallengeState { mails: 2, last_sent: later(30), ..live };
     let Ok(Count::Keep(account, _)) = life.account.resend(&LIMITS, CLIENT, again, later(30)) else { panic!() };
-    assert_eq!(wait(&Life { account, begun: 0 }, 0), 3_600);
+    assert_eq!(wait(&Life { account, ..Life::default() }, 0), 3_600);
 }
 
 #[test]

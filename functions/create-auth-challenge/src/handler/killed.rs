@@ -197,3 +197,40 @@ async fn a_mail_that_was_not_sent_leaves_nothing_behind() {
     let counts: Value = serde_json::from_str(item.as_str().unwrap()).unwrap();
     assert_eq!((&counts["mails"], &counts["challenges"]), (&json!([]), &json!([])));
 }
+
+#[tokio::test]
+async fn a_resend_that_is_not_allowed_or_not_counted_is_a_round_without_a_mail() {
+    let world = world().await;
+    let first = world.create(&event("alice", json!([]), json!(null)), NOW).await.unwrap();
+    let round = json!([{
+        "challengeName": "CUSTOM_CHALLENGE", "challengeResult": false, "challengeMetadata": first.challenge_metadata,
+    }]);
+    let resend = event("alice", round, json!({"action": "RESEND"}));
+    let refused = async |now| {
+        let answer = world.create(&resend, now).await.unwrap();
+        assert_eq!(answer.public_challenge_parameters["errorCode"], "RESEND_LIMIT");
+        assert_eq!(world.verdict(&resend, &answer, &world.mails.only_code().unwrap()), Verdict::Accept);
+    };
+    world.dynamodb.tables.lock().unwrap().always = Some(dynamodb::Fault::Error(500, "InternalServerError"));
+    refused(later(40)).await;
+    world.dynamodb.tables.lock().unwrap().always = None;
+    // The account has had all its mails for now.
+    let mut item = world.dynamodb.tables.lock().unwrap().items.values().next().unwrap().clone();
+    let mut counts: Value = serde_json::from_str(item["counts"]["S"].as_str().unwrap()).unwrap();
+    counts["next_mail"] = (NOW.0 + 600).into();
+    item["counts"]["S"] = counts.to_string().into();
+    world.dynamodb.tables.lock().unwrap().items.values_mut().for_each(|kept| *kept = item.clone());
+    refused(later(41)).await;
+}
+
+#[tokio::test]
+async fn r13_a_repeat_is_told_how_many_of_its_answers_are_judged() {
+    let world = world().await;
+    let start = event("alice", json!([]), json!(null));
+    let mut left = Vec::new();
+    for seconds in [0, 5] {
+        let answer = world.create(&start, later(seconds)).await.unwrap();
+        left.push(answer.public_challenge_parameters["attemptsLeft"].clone());
+    }
+    assert_eq!(left, ["3", "2"]);
+}

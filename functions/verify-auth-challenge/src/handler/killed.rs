@@ -172,3 +172,15 @@ async fn r50_what_was_counted_is_still_counted_after_a_change_of_keys() {
     assert_eq!(world.says(&events[2], later(70)).await, Ok(true));
     assert_eq!(world.failures(), 0);
 }
+
+#[tokio::test]
+async fn t28_answers_of_those_who_do_not_exist_are_counted_too() {
+    let world = World::new().await;
+    for attempts in 0..3 {
+        let mut event = world.event(world.round(attempts), attempts == 1);
+        event.request.user_not_found = true;
+        assert_eq!(world.says(&event, NOW).await, Ok(false));
+    }
+    // A right one is as wrong as any other.
+    assert_eq!(world.failures(), 2);
+}
