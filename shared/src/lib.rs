@@ -41,6 +41,8 @@ pub mod define_auth_challenge;
 pub mod email_address;
 pub mod limits;
 pub mod pre_authentication;
+pub mod pre_sign_up;
+pub mod pre_token_generation;
 pub mod recipient;
 pub mod risk;
 pub mod rounds;

@@ -55,6 +55,14 @@ pub const BLOCKED_EMAIL_DOMAINS: &str = "BLOCKED_EMAIL_DOMAINS";
 /// Client metadata that a sign-in has to bring, with commas between: `key`, or `key=attribute` if the value has to equal
 /// a user attribute (`tenant=custom:tenant`). Empty or unset: none.
 pub const REQUIRED_CLIENT_METADATA: &str = "REQUIRED_CLIENT_METADATA";
+/// `true`: whoever signs up needs no code of Cognito's own to confirm the account. The address is not verified thereby. Default
+/// `false`.
+pub const AUTO_CONFIRM: &str = "AUTO_CONFIRM";
+/// `true`: no tokens for what certainly came round the challenge: a new password, a hosted page, an app client that is not among
+/// [`ALLOWED_CLIENT_IDS`]. Default `false`.
+pub const ONLY_BY_CODE: &str = "ONLY_BY_CODE";
+/// `true`: tokens say how and when somebody has signed in (`signed_in_by`, `signed_in_at`). Default `false`.
+pub const SIGN_IN_CLAIMS: &str = "SIGN_IN_CLAIMS";
 /// Sender of the mails: an address that SES may send from, or a name and an address: `Acme <sign-in@example.com>`. Required.
 pub const SES_FROM_ADDRESS: &str = "SES_FROM_ADDRESS";
 /// Where answers to the mails go. Empty or unset: to the sender.
@@ -99,7 +107,7 @@ pub const LATCH_AFTER_FAILURES: &str = "LATCH_AFTER_FAILURES";
 pub const ACCEPT_RISK: &str = "ACCEPT_RISK";
 
 /// All of the above.
-pub const VARIABLES: [&str; 34] = [
+pub const VARIABLES: [&str; 37] = [
     CODE_KEY,
     CODE_KEY_PREVIOUS,
     CODE_ALPHABET,
@@ -116,6 +124,9 @@ pub const VARIABLES: [&str; 34] = [
     ALLOWED_EMAIL_DOMAINS,
     BLOCKED_EMAIL_DOMAINS,
     REQUIRED_CLIENT_METADATA,
+    AUTO_CONFIRM,
+    ONLY_BY_CODE,
+    SIGN_IN_CLAIMS,
     SES_FROM_ADDRESS,
     SES_REPLY_TO_ADDRESS,
     SES_CONFIGURATION_SET,
@@ -224,6 +235,11 @@ impl AdmissionSettings {
             .collect(),
         })
     }
+
+    /// Whether this app client's users may sign in.
+    pub fn allow(&self, client_id: &str) -> bool {
+        self.allowed_client_ids.is_empty() || self.allowed_client_ids.contains(client_id)
+    }
 }
 
 /// Whose addresses are admitted, by domain.
@@ -328,6 +344,60 @@ impl PreAuthenticationSettings {
                 "keys, or keys and attributes such as tenant=custom:tenant, with commas between",
                 required,
             )?,
+        })
+    }
+}
+
+/// Settings of pre-sign-up.
+#[derive(Clone, Debug, Default)]
+pub struct PreSignUpSettings {
+    /// Rules about the request alone.
+    pub admission: AdmissionSettings,
+    /// Rules about the address.
+    pub domains: EmailDomains,
+    /// [`AUTO_CONFIRM`].
+    pub auto_confirm: bool,
+}
+
+impl PreSignUpSettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<PreSignUpSettings, SettingsError> {
+        Ok(PreSignUpSettings {
+            admission: AdmissionSettings::from_vars(vars)?,
+            domains: EmailDomains::from_vars(vars)?,
+            auto_confirm: flag(vars, AUTO_CONFIRM)?,
+        })
+    }
+}
+
+/// Settings of pre-token-generation.
+#[derive(Clone, Debug, Default)]
+pub struct PreTokenGenerationSettings {
+    /// Rules about the request alone, of which [`ALLOWED_CLIENT_IDS`] counts here.
+    pub admission: AdmissionSettings,
+    /// Rules about the address.
+    pub domains: EmailDomains,
+    /// [`PASSWORD_FIRST`].
+    pub password_first: bool,
+    /// [`ONLY_BY_CODE`].
+    pub only_by_code: bool,
+    /// [`SIGN_IN_CLAIMS`].
+    pub sign_in_claims: bool,
+}
+
+impl PreTokenGenerationSettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<PreTokenGenerationSettings, SettingsError> {
+        Ok(PreTokenGenerationSettings {
+            admission: AdmissionSettings::from_vars(vars)?,
+            domains: EmailDomains::from_vars(vars)?,
+            password_first: flag(vars, PASSWORD_FIRST)?,
+            only_by_code: flag(vars, ONLY_BY_CODE)?,
+            sign_in_claims: flag(vars, SIGN_IN_CLAIMS)?,
         })
     }
 }

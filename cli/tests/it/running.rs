@@ -51,7 +51,7 @@ pub(crate) fn workspace() -> &'static Path {
 /// The functions, built once for all tests.
 pub(crate) async fn programs() -> BTreeMap<&'static str, PathBuf> {
     static PROGRAMS: OnceCell<BTreeMap<&'static str, PathBuf>> = OnceCell::const_new();
-    PROGRAMS.get_or_init(async || build::functions(workspace(), "dev").await.unwrap()).await.clone()
+    PROGRAMS.get_or_init(async || build::functions(workspace(), "dev", &Trigger::ALL).await.unwrap()).await.clone()
 }
 
 /// An event that a trigger was given, and what it made of it.
