@@ -30,7 +30,7 @@ fn fresh(n: u64, now: UnixSeconds) -> ChallengeState {
 }
 
 fn wrong(tag: &str) -> Answered<'_> {
-    Answered { tag, right: false }
+    Answered { tag, right: false, proof: None }
 }
 
 /// An account that sign-ins happen to.
@@ -58,7 +58,7 @@ impl Life {
     }
 
     fn accept(&mut self, state: &ChallengeState, now: UnixSeconds) -> Result<(), Limited> {
-        self.give(state, Answered { tag: "right", right: true }, now)
+        self.give(state, Answered { tag: "right", right: true, proof: None }, now)
     }
 
     fn give(&mut self, state: &ChallengeState, answer: Answered<'_>, now: UnixSeconds) -> Result<(), Limited> {
@@ -346,7 +346,7 @@ fn r15_after_a_hundred_wrong_answers_none_is_judged_until_a_day_without_one() {
 
 #[test]
 fn r16_a_right_answer_ends_the_row_and_neither_a_new_code_nor_a_resend_does() {
-    let mut life = after_failures(50);
+    let life = after_failures(50);
     let live = fresh(1, NOW);
     let mut accepted = life.clone();
     accepted.accept(&live, later(1)).unwrap();
