@@ -58,6 +58,10 @@ pub const REQUIRED_CLIENT_METADATA: &str = "REQUIRED_CLIENT_METADATA";
 /// `true`: whoever signs up needs no code of Cognito's own to confirm the account. The address is not verified thereby. Default
 /// `false`.
 pub const AUTO_CONFIRM: &str = "AUTO_CONFIRM";
+/// `true`: confirmed users get codes also at an address that is not verified, and a right one verifies it. Needs a [`LIMITS_TABLE`],
+/// which keeps the proof. Default `false`: then no code goes to such an address. Whoever signed up with somebody else's address may
+/// have set a password before its owner came: no app client of the pool may take passwords.
+pub const VERIFY_BY_CODE: &str = "VERIFY_BY_CODE";
 /// `true`: no tokens for what certainly came round the challenge: a new password, a hosted page, an app client that is not among
 /// [`ALLOWED_CLIENT_IDS`]. Default `false`.
 pub const ONLY_BY_CODE: &str = "ONLY_BY_CODE";
@@ -107,7 +111,7 @@ pub const LATCH_AFTER_FAILURES: &str = "LATCH_AFTER_FAILURES";
 pub const ACCEPT_RISK: &str = "ACCEPT_RISK";
 
 /// All of the above.
-pub const VARIABLES: [&str; 37] = [
+pub const VARIABLES: [&str; 38] = [
     CODE_KEY,
     CODE_KEY_PREVIOUS,
     CODE_ALPHABET,
@@ -125,6 +129,7 @@ pub const VARIABLES: [&str; 37] = [
     BLOCKED_EMAIL_DOMAINS,
     REQUIRED_CLIENT_METADATA,
     AUTO_CONFIRM,
+    VERIFY_BY_CODE,
     ONLY_BY_CODE,
     SIGN_IN_CLAIMS,
     SES_FROM_ADDRESS,
@@ -276,6 +281,24 @@ impl EmailDomains {
     }
 }
 
+/// Whom a code may be mailed to.
+#[derive(Clone, Debug, Default)]
+pub struct RecipientSettings {
+    /// Rules about the address.
+    pub domains: EmailDomains,
+    /// [`VERIFY_BY_CODE`].
+    pub verify_by_code: bool,
+}
+
+impl RecipientSettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<RecipientSettings, SettingsError> {
+        Ok(RecipientSettings { domains: EmailDomains::from_vars(vars)?, verify_by_code: flag(vars, VERIFY_BY_CODE)? })
+    }
+}
+
 #[derive(Clone, Debug)]
 enum DomainPattern {
     Exactly(String),
@@ -377,8 +400,8 @@ impl PreSignUpSettings {
 pub struct PreTokenGenerationSettings {
     /// Rules about the request alone, of which [`ALLOWED_CLIENT_IDS`] counts here.
     pub admission: AdmissionSettings,
-    /// Rules about the address.
-    pub domains: EmailDomains,
+    /// Whom a code may be mailed to.
+    pub recipients: RecipientSettings,
     /// [`PASSWORD_FIRST`].
     pub password_first: bool,
     /// [`ONLY_BY_CODE`].
@@ -394,10 +417,34 @@ impl PreTokenGenerationSettings {
     pub fn from_vars(vars: Lookup<'_>) -> Result<PreTokenGenerationSettings, SettingsError> {
         Ok(PreTokenGenerationSettings {
             admission: AdmissionSettings::from_vars(vars)?,
-            domains: EmailDomains::from_vars(vars)?,
+            recipients: RecipientSettings::from_vars(vars)?,
             password_first: flag(vars, PASSWORD_FIRST)?,
             only_by_code: flag(vars, ONLY_BY_CODE)?,
             sign_in_claims: flag(vars, SIGN_IN_CLAIMS)?,
+        })
+    }
+}
+
+/// Settings of post-authentication.
+#[derive(Clone, Debug)]
+pub struct PostAuthenticationSettings {
+    /// Whom a code may be mailed to.
+    pub recipients: RecipientSettings,
+    /// [`CODE_KEY`] and [`CODE_KEY_PREVIOUS`], with which accounts are named.
+    pub keys: CodeKeys,
+    /// [`LIMITS_TABLE`], where proofs are.
+    pub table: Option<String>,
+}
+
+impl PostAuthenticationSettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<PostAuthenticationSettings, SettingsError> {
+        Ok(PostAuthenticationSettings {
+            recipients: RecipientSettings::from_vars(vars)?,
+            keys: code_keys(vars)?,
+            table: limits_table(vars)?,
         })
     }
 }
@@ -409,8 +456,8 @@ pub struct DefineSettings {
     pub challenge: ChallengeSettings,
     /// Rules about the request alone.
     pub admission: AdmissionSettings,
-    /// Rules about the address.
-    pub domains: EmailDomains,
+    /// Whom a code may be mailed to.
+    pub recipients: RecipientSettings,
     /// [`PASSWORD_FIRST`].
     pub password_first: bool,
 }
@@ -423,7 +470,7 @@ impl DefineSettings {
         Ok(DefineSettings {
             challenge: ChallengeSettings::from_vars(vars)?,
             admission: AdmissionSettings::from_vars(vars)?,
-            domains: EmailDomains::from_vars(vars)?,
+            recipients: RecipientSettings::from_vars(vars)?,
             password_first: flag(vars, PASSWORD_FIRST)?,
         })
     }
@@ -434,8 +481,8 @@ impl DefineSettings {
 pub struct VerifySettings {
     /// What the code looks like, and how long and how often it can be answered.
     pub challenge: ChallengeSettings,
-    /// Rules about the address.
-    pub domains: EmailDomains,
+    /// Whom a code may be mailed to.
+    pub recipients: RecipientSettings,
 }
 
 impl VerifySettings {
@@ -443,7 +490,10 @@ impl VerifySettings {
     ///
     /// Names the variable that cannot be used.
     pub fn from_vars(vars: Lookup<'_>) -> Result<VerifySettings, SettingsError> {
-        Ok(VerifySettings { challenge: ChallengeSettings::from_vars(vars)?, domains: EmailDomains::from_vars(vars)? })
+        Ok(VerifySettings {
+            challenge: ChallengeSettings::from_vars(vars)?,
+            recipients: RecipientSettings::from_vars(vars)?,
+        })
     }
 }
 
@@ -452,8 +502,8 @@ impl VerifySettings {
 pub struct CreateSettings {
     /// What the code looks like, and how long and how often it can be answered.
     pub challenge: ChallengeSettings,
-    /// Rules about the address.
-    pub domains: EmailDomains,
+    /// Whom a code may be mailed to.
+    pub recipients: RecipientSettings,
     /// [`MAX_MAILS`].
     pub max_mails: u8,
     /// [`RESEND_AFTER_SECONDS`].
@@ -482,7 +532,7 @@ impl CreateSettings {
     pub fn from_vars(vars: Lookup<'_>) -> Result<CreateSettings, SettingsError> {
         Ok(CreateSettings {
             challenge: ChallengeSettings::from_vars(vars)?,
-            domains: EmailDomains::from_vars(vars)?,
+            recipients: RecipientSettings::from_vars(vars)?,
             max_mails: count(vars, MAX_MAILS, 3, 1, 5)?,
             resend_after: Duration::from_secs(number(vars, RESEND_AFTER_SECONDS, 30, 10, 300)?),
             parameter_round: flag(vars, PARAMETER_ROUND)?,
@@ -627,13 +677,8 @@ impl LimitsSettings {
             let number = number(vars, variable, default, from, to)?;
             u32::try_from(number).map_err(|_| error(variable, format!("a whole number from {from} to {to}")))
         };
-        let name = "the name of a DynamoDB table: 3 to 255 letters, digits, dots, hyphens and underscores";
         let settings = LimitsSettings {
-            table: optional(vars, LIMITS_TABLE, name, |name| {
-                let fits = (3..=255).contains(&name.len())
-                    && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-                fits.then(|| name.to_owned())
-            })?,
+            table: limits_table(vars)?,
             limits: Limits {
                 mail_burst: number(MAIL_BURST, 3, 1, 10)?,
                 mail_interval: Duration::from_secs(number(MAIL_INTERVAL_SECONDS, 60, 10, 3_600)?.into()),
@@ -663,6 +708,19 @@ impl LimitsSettings {
     }
 }
 
+fn limits_table(vars: Lookup<'_>) -> Result<Option<String>, SettingsError> {
+    let expected = "the name of a DynamoDB table: 3 to 255 letters, digits, dots, hyphens and underscores";
+    let table = optional(vars, LIMITS_TABLE, expected, |name| {
+        let fits =
+            (3..=255).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        fits.then(|| name.to_owned())
+    })?;
+    if table.is_none() && flag(vars, VERIFY_BY_CODE)? {
+        return Err(error(VERIFY_BY_CODE, "false without a LIMITS_TABLE, which keeps the proof of an address"));
+    }
+    Ok(table)
+}
+
 /// What Lambda tells every function about where it runs and as whom. Lambda ends an environment before its credentials do.
 #[derive(Clone)]
 pub struct AwsSettings {
@@ -678,6 +736,8 @@ pub struct AwsSettings {
     pub function_version: Option<String>,
     /// `AWS_ENDPOINT_URL_SESV2`, or else `AWS_ENDPOINT_URL`: another SES than the region's own.
     pub ses_endpoint_url: Option<String>,
+    /// `AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER`, or else `AWS_ENDPOINT_URL`: another Cognito than the region's own.
+    pub cognito_endpoint_url: Option<String>,
     /// `AWS_ENDPOINT_URL_DYNAMODB`, or else `AWS_ENDPOINT_URL`: another DynamoDB than the region's own.
     pub dynamodb_endpoint_url: Option<String>,
 }
@@ -700,6 +760,9 @@ impl AwsSettings {
             session_token: given("AWS_SESSION_TOKEN").map(Zeroizing::new),
             function_version: given("AWS_LAMBDA_FUNCTION_VERSION"),
             ses_endpoint_url: url("AWS_ENDPOINT_URL_SESV2").or_else(|| url("AWS_ENDPOINT_URL")).transpose()?,
+            cognito_endpoint_url: url("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER")
+                .or_else(|| url("AWS_ENDPOINT_URL"))
+                .transpose()?,
             dynamodb_endpoint_url: url("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| url("AWS_ENDPOINT_URL")).transpose()?,
         })
     }

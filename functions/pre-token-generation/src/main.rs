@@ -17,7 +17,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         let source = Source::read(header.trigger_source.as_deref())?;
         let client = header.caller_context.client_id.as_deref().unwrap_or_default();
         // Nobody gets tokens who does not exist.
-        let user = User::read(false, &request.user_attributes, &settings.domains);
+        let user = User::read(false, &request.user_attributes, &settings.recipients);
         match decide(&settings, source, client, &user, SystemTime::now().into()) {
             Tokens::Issue(claims) => {
                 tracing::info!(outcome = "tokens_issued", source = ?source, claims = claims.is_some(), client);

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use local_pool::build;
+use local_pool::trigger::Trigger;
 
 /// A workspace with one package that has these programs, all of this source.
 fn workspace(name: &str, programs: &[&str], source: &str) -> PathBuf {
@@ -25,14 +26,14 @@ const ALL: [&str; 4] =
 
 #[tokio::test]
 async fn the_programs_are_found() {
-    let programs = build::functions(&workspace("good", &ALL, "fn main() {}"), "dev").await.unwrap();
+    let programs = build::functions(&workspace("good", &ALL, "fn main() {}"), "dev", &Trigger::OURS).await.unwrap();
     assert_eq!(programs.len(), 4);
     assert!(programs.iter().all(|(name, path)| path.is_file() && path.to_str().unwrap().contains(name)));
 }
 
 #[tokio::test]
 async fn f62_a_function_that_does_not_build_is_told() {
-    let why = async |root: PathBuf| build::functions(&root, "dev").await.unwrap_err().to_string();
+    let why = async |root: PathBuf| build::functions(&root, "dev", &Trigger::OURS).await.unwrap_err().to_string();
     let expected = "the functions do not build: mend what cargo complains of above, and start again";
     assert_eq!(why(workspace("bad", &ALL, "fn main() { nonsense }")).await, expected);
     assert_eq!(why(workspace("missing", &ALL[..3], "fn main() {}")).await, expected);
@@ -46,7 +47,7 @@ async fn f62_a_function_that_does_not_build_is_told() {
 #[tokio::test]
 async fn the_build() {
     if let Ok(root) = std::env::var("BUILD") {
-        build::functions(root.as_ref(), "dev").await.unwrap_err();
+        build::functions(root.as_ref(), "dev", &Trigger::OURS).await.unwrap_err();
     }
 }
 

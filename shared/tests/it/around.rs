@@ -1,15 +1,23 @@
-//! The decisions around a sign-in: who may sign up, and who gets which tokens.
+//! The decisions around a sign-in: who may sign up, who gets which tokens, and whose address is proved.
 
 use std::collections::HashMap;
 
+use auth_challenge::challenge::{ChallengeState, UnixSeconds};
+use auth_challenge::code::CodeKey;
+use auth_challenge::email_address::EmailAddress;
+use auth_challenge::limits::{Account, AccountKey, Answered, Count};
+use auth_challenge::post_authentication::{self, Marking, Place};
 use auth_challenge::pre_authentication;
 use auth_challenge::pre_token_generation::{self, SignInClaims, Source, Tokens, WayRound, response};
-use auth_challenge::settings::{PreSignUpSettings, PreTokenGenerationSettings};
+use auth_challenge::recipient::Recipient;
+use auth_challenge::settings::{
+    LimitsSettings, PostAuthenticationSettings, PreSignUpSettings, PreTokenGenerationSettings,
+};
 use auth_challenge::trigger::TriggerError;
-use auth_challenge::user::{User, WhyUnknown};
+use auth_challenge::user::{SignIn, User, WhyUnknown};
 use serde_json::{Value, json};
 
-use crate::example::{NOW, alice, nobody, settings};
+use crate::example::{NOW, alice, define, keys, later, nobody, settings, sign_in, state};
 
 mod pre_sign_up_decides {
     use super::*;
@@ -212,4 +220,113 @@ fn each_version_of_the_event_gets_its_own_shape_and_groups_are_kept() {
     for version in [None, Some("0"), Some("4"), Some("V1_0"), Some("")] {
         assert_eq!(response(version, claims, &groups()), Err(TriggerError::MalformedEvent), "{version:?}");
     }
+}
+
+fn unproved(address: &str) -> User {
+    let address = EmailAddress::parse(address).unwrap();
+    User::Known(Recipient { address, verified: false, locale: None, name: None })
+}
+
+/// A sign-in of this user, in which an answer was given.
+fn answered(user: &User, right: bool, at: UnixSeconds) -> Account {
+    let limits = settings(LimitsSettings::from_vars, &[]).unwrap().limits;
+    let proof = sign_in().of(user).proof(&keys().current);
+    let answer = Answered { tag: "an answer", right, proof: proof.as_deref() };
+    let account = Account::default();
+    match account.answer(&limits, &sign_in().client_id, &ChallengeState { issued_at: at, ..state() }, answer, at) {
+        Ok(Count::Keep(account, ())) => account,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What becomes of the user's address when this is what is found of the account.
+fn marking(sign_in: &SignIn, user: &User, found: &Account, now: UnixSeconds) -> Marking {
+    let sign_in = sign_in.clone().of(user);
+    let places = post_authentication::places(&keys(), &sign_in, user);
+    let mut decided = places.iter().map(|place| post_authentication::decide(&sign_in, place, found, now));
+    decided.find(|marking| *marking != Marking::Leave).unwrap_or(Marking::Leave)
+}
+
+#[test]
+fn an_address_is_marked_after_a_right_answer_and_after_nothing_else() {
+    let user = unproved("alice@example.com");
+    let marked = Marking::Mark(EmailAddress::parse("alice@example.com").unwrap());
+    let proved = answered(&user, true, NOW);
+    assert_eq!(marking(&sign_in(), &user, &proved, NOW), marked);
+    // Cognito's repeats come within a minute, and so does another sign-in, for which it is as true.
+    assert_eq!(marking(&sign_in(), &user, &proved, later(59)), marked);
+    assert_eq!(marking(&SignIn { client_id: "another".to_owned(), ..sign_in() }, &user, &proved, NOW), marked);
+    assert_eq!(marking(&sign_in(), &user, &proved, later(60)), Marking::Leave);
+
+    assert_eq!(marking(&sign_in(), &user, &Account::default(), NOW), Marking::Leave);
+    assert_eq!(marking(&sign_in(), &user, &answered(&user, false, NOW), NOW), Marking::Leave);
+}
+
+#[test]
+fn t31_a_proof_is_of_one_address_of_one_account() {
+    let user = unproved("alice@example.com");
+    let proved = answered(&user, true, NOW);
+    for other in ["victim@example.com", "Alice@example.com", "alice@example.co"] {
+        assert_eq!(marking(&sign_in(), &unproved(other), &proved, NOW), Marking::Leave, "{other}");
+    }
+    for other in [
+        SignIn { user_name: "bob".to_owned(), ..sign_in() },
+        SignIn { user_pool_id: "eu-west-1_OTHER".to_owned(), ..sign_in() },
+    ] {
+        assert_eq!(marking(&other, &user, &proved, NOW), Marking::Leave, "{other:?}");
+    }
+    // What an answer proves of a verified address is nothing new.
+    assert_eq!(marking(&sign_in(), &user, &answered(&alice(), true, NOW), NOW), Marking::Leave);
+}
+
+#[test]
+fn there_is_nothing_to_look_for_where_nothing_is_to_be_proved() {
+    for user in [alice(), nobody()] {
+        assert_eq!(post_authentication::places(&keys(), &sign_in().of(&user), &user), []);
+    }
+    let user = unproved("alice@example.com");
+    let places = post_authentication::places(&keys(), &sign_in().of(&user), &user);
+    let [current, previous] = [&keys().current, keys().previous.as_ref().unwrap()].map(|key| Place {
+        account: AccountKey::new(key, &sign_in(), &user),
+        proof: sign_in().of(&user).proof(key).unwrap(),
+    });
+    assert_eq!(places, [current, previous]);
+}
+
+/// Who changed the address after the mail went out has a code of the old one.
+#[test]
+fn t31_a_code_that_went_to_one_address_is_none_of_another() {
+    let [evil, victim] = ["eve@evil.example", "victim@example.com"].map(|address| sign_in().of(&unproved(address)));
+    let (sealed, format) = (state().seal(&keys(), &evil).unwrap(), define(&[]).challenge.format);
+    assert_eq!(ChallengeState::open(&sealed, &keys(), &evil), Some(state()));
+    for other in [&victim, &sign_in()] {
+        assert_eq!(ChallengeState::open(&sealed, &keys(), other), None);
+        let [ours, theirs] = [&evil, other].map(|sign_in| state().code(&keys(), sign_in, format).unwrap());
+        assert_ne!(*ours.grouped(), *theirs.grouped());
+    }
+    // Yet counts go on, whatever address somebody takes.
+    let account = |sign_in: &SignIn, address: &str| AccountKey::new(&keys().current, sign_in, &unproved(address));
+    let counted = account(&evil, "eve@evil.example");
+    assert_eq!(account(&victim, "victim@example.com"), counted);
+    assert_eq!(AccountKey::new(&keys().current, &sign_in(), &alice()), counted);
+}
+
+#[test]
+fn a_proof_tells_nothing_without_the_key() {
+    let user = unproved("alice@example.com");
+    let proofs = [b"one key", b"another"].map(|key| sign_in().of(&user).proof(&CodeKey::new(key)).unwrap());
+    assert_ne!(proofs[0], proofs[1]);
+    assert_eq!(proofs.map(|proof| proof.len()), [22, 22]);
+    let text = format!("{:?}", sign_in().of(&user));
+    assert!(!text.contains("alice"), "{text}");
+}
+
+#[test]
+fn t47_without_a_table_for_the_proof_no_address_is_proved() {
+    let asked = [("VERIFY_BY_CODE", "true"), ("LIMITS_TABLE", "")];
+    let says = "VERIFY_BY_CODE must be false without a LIMITS_TABLE, which keeps the proof of an address";
+    assert_eq!(settings(LimitsSettings::from_vars, &asked).unwrap_err().to_string(), says);
+    assert_eq!(settings(PostAuthenticationSettings::from_vars, &asked).unwrap_err().to_string(), says);
+    assert!(settings(PostAuthenticationSettings::from_vars, &asked[..1]).is_ok());
+    assert!(settings(PostAuthenticationSettings::from_vars, &asked[1..]).is_ok());
 }
