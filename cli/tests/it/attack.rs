@@ -1,15 +1,11 @@
 //! Somebody who does not stop, against the functions as programs. (G18)
 
-#[path = "../../../limits/tests/it/dynamodb.rs"]
-#[allow(dead_code, reason = "nothing fails here")]
-mod dynamodb;
-
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::time::{interval, sleep};
 
-use self::dynamodb::DynamoDb;
+use crate::dynamodb::DynamoDb;
 use crate::running::{Running, start_with};
 
 const ALICE: &str = "alice@example.com";
