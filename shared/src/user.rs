@@ -160,6 +160,9 @@ mod tests {
             assert_eq!(read(&[("email", "alice@example.com"), ("email_verified", form)]), not_verified, "{form:?}");
         }
         assert_eq!(read(&[("email", "alice@example.com")]), not_verified);
+        let confirmed =
+            [("email", "alice@example.com"), ("email_verified", "false"), ("cognito:user_status", "CONFIRMED")];
+        assert_eq!(read(&confirmed), not_verified);
         assert_eq!(read(&[("email_verified", "true")]), User::Unknown(WhyUnknown::EmailNotUsable));
         assert_eq!(read(&[("email", " "), ("email_verified", "true")]), User::Unknown(WhyUnknown::EmailNotUsable));
     }
