@@ -65,7 +65,8 @@ pub const VERIFY_BY_CODE: &str = "VERIFY_BY_CODE";
 /// `true`: no tokens for what certainly came round the challenge: a new password, a hosted page, an app client that is not among
 /// [`ALLOWED_CLIENT_IDS`]. Default `false`.
 pub const ONLY_BY_CODE: &str = "ONLY_BY_CODE";
-/// `true`: tokens say how and when somebody has signed in (`signed_in_by`, `signed_in_at`). Default `false`.
+/// `true`: tokens say how and when somebody has signed in (`signed_in_by`, `signed_in_at`), which is as true as the app client's flows
+/// are strict: a password at a client that allows both looks like a code. Default `false`.
 pub const SIGN_IN_CLAIMS: &str = "SIGN_IN_CLAIMS";
 /// Sender of the mails: an address that SES may send from, or a name and an address: `Acme <sign-in@example.com>`. Required.
 pub const SES_FROM_ADDRESS: &str = "SES_FROM_ADDRESS";

@@ -200,6 +200,27 @@ async fn who_cannot_be_marked_is_signed_in_all_the_same() {
 }
 
 #[tokio::test]
+async fn g11_no_address_or_word_of_a_strangers_is_logged_around_a_sign_in() {
+    let settings =
+        [("SIGN_IN_CLAIMS", "true"), ("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("BLOCKED_EMAIL_DOMAINS", "a.example")];
+    let (pool, dynamodb) = proving(&settings, leave_on).await;
+    assert!(sign_up(&pool, "eve@a.example").await.is_err());
+    sign_up(&pool, ZOE).await.unwrap();
+    sign_in_by_password(&pool, ZOE).await.unwrap();
+    sign_in(&pool, ZOE).await.unwrap();
+    for outcome in ["sign_up_refused", "sign_up_admitted", "address_not_proved", "address_verified", "tokens_issued"] {
+        assert!(logged(&pool, outcome) > 0, "{outcome}");
+    }
+    let name = attribute(&pool, ZOE, "sub").await;
+    let lines = pool.lines.lock().unwrap();
+    for word in ["zoe", "eve@", "example.com", "a.example", "stranger", "horse", &name] {
+        assert!(!lines.iter().any(|line| line.contains(word)), "{word}: {lines:#?}");
+    }
+    let items = format!("{:?}", dynamodb.tables.lock().unwrap().items);
+    assert!(items.contains("proof") && !items.contains("zoe") && !items.contains(&name), "{items}");
+}
+
+#[tokio::test]
 async fn a_new_password_gets_no_tokens_where_only_codes_count() {
     let pool = start_with(&[("ONLY_BY_CODE", "true")], |options| {
         attach(options);

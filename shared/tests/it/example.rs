@@ -145,7 +145,7 @@ impl Vector {
             user_pool_id: self.text("pool"),
             client_id: self.text("client"),
             user_name: self.text("user"),
-            unproved: None,
+            unproved: self.0["address"].as_str().and_then(EmailAddress::parse),
         }
     }
 
