@@ -149,13 +149,17 @@ async fn g14_faults_among_many_calls_let_nobody_hear_more_than_was_counted() {
         dynamodb.tables.lock().unwrap().faults.extend(faults);
         let calls = (0..200).map(|n| {
             let counts = Arc::clone(&counts);
-            tokio::spawn(async move { give(&counts, &challenge, Answered { tag: &n.to_string(), right }).await })
+            tokio::spawn(async move {
+                give(&counts, &challenge, Answered { tag: &n.to_string(), right, proof: None }).await
+            })
         });
         let heard = join_all(calls).await.into_iter().filter(|call| *call.as_ref().unwrap() == Ok(Ok(()))).count();
         assert!(heard <= if right { 1 } else { 3 }, "{heard}");
         // Whoever comes later, when all is well again.
-        let _ =
-            join_all((0..4).map(|n| give(&counts, &challenge, Answered { tag: ["a", "b", "c", "d"][n], right }))).await;
+        let _ = join_all(
+            (0..4).map(|n| give(&counts, &challenge, Answered { tag: ["a", "b", "c", "d"][n], right, proof: None })),
+        )
+        .await;
         let item = dynamodb.tables.lock().unwrap().items["alice"]["counts"]["S"].as_str().unwrap().to_owned();
         assert!(item.contains(if right { "\"accepted\":{" } else { "\"failures\":3" }), "{item}");
     }
