@@ -8,7 +8,7 @@
 //! | `NewPasswordChallenge` | refused: after `NEW_PASSWORD_REQUIRED` Cognito issues tokens without asking define-auth-challenge again |
 //! | `HostedAuth` | refused: the hosted pages run no custom flow |
 //! | `Authentication`, `AuthenticateDevice` | refused if the app client may not sign in, or if the user is one who gets no code; else issued |
-//! | `RefreshTokens` | refused if the app client may not sign in; else issued: they were judged when they were new |
+//! | `RefreshTokens` | refused if the app client may not sign in; else issued: nothing tells how that sign-in was, which was judged then |
 //! | `ClientCredentials` | issued: nobody has signed in |
 //! | anything else | refused |
 //!
@@ -19,10 +19,11 @@
 //! sign-in; in renewed ones Cognito's own `auth_time` goes on saying when that was. Nothing of the client's metadata ever becomes a
 //! claim.
 
+use std::collections::HashMap;
+
 use aws_lambda_events::cognito::CognitoEventUserPoolsHeader;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
 
 use crate::challenge::UnixSeconds;
 use crate::settings::PreTokenGenerationSettings;

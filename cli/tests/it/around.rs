@@ -78,6 +78,14 @@ fn logged(pool: &Running, what: &str) -> usize {
     pool.lines.lock().unwrap().iter().filter(|line| line.contains(what)).count()
 }
 
+/// The first event that post-authentication was given.
+fn post_authentication_event(pool: &Running) -> Value {
+    let exchanges = pool.exchanges.lock().unwrap();
+    let (_, event, outcome) = exchanges.iter().find(|(trigger, ..)| *trigger == Trigger::PostAuthentication).unwrap();
+    assert!(matches!(outcome, Outcome::Returned(_)));
+    event.clone()
+}
+
 /// The claims of the ID token and of the access token.
 fn claims(reply: &Value) -> [Value; 2] {
     ["IdToken", "AccessToken"].map(|kind| {
@@ -144,14 +152,7 @@ async fn who_has_signed_up_is_verified_by_the_first_right_code() {
     assert_eq!((logged(&pool, "address_verified"), logged(&pool, "address_not")), (1, 0));
 
     // Cognito's repeat changes nothing, and is let go on.
-    let event = {
-        let exchanges = pool.exchanges.lock().unwrap();
-        let (_, event, outcome) =
-            exchanges.iter().find(|(trigger, ..)| *trigger == Trigger::PostAuthentication).unwrap();
-        assert!(matches!(outcome, Outcome::Returned(_)));
-        event.clone()
-    };
-    pool.invoke("post-authentication", event.to_string()).await.unwrap();
+    pool.invoke("post-authentication", post_authentication_event(&pool).to_string()).await.unwrap();
     assert!(is_verified(&pool, ZOE).await);
     // From now on there is nothing to prove.
     assert!(sign_in(&pool, ZOE).await.is_ok());
@@ -181,6 +182,19 @@ async fn t31_a_code_that_was_mailed_to_one_address_proves_no_other() {
     let answered = pool.respond(&challenge, name, &code, json!(null)).await;
     assert_eq!(answered.unwrap_err().0, "NotAuthorizedException");
     assert!(!is_verified(&pool, "victim@example.com").await);
+}
+
+/// Between the event and the mark the user may get another address.
+#[tokio::test]
+async fn t31_what_is_marked_is_the_address_that_was_proved_whatever_the_user_has_by_then() {
+    let (pool, _dynamodb) = proving(&[], |_| ()).await;
+    let sub = sign_up(&pool, ZOE).await.unwrap()["UserSub"].as_str().unwrap().to_owned();
+    sign_in(&pool, ZOE).await.unwrap();
+    let victim = json!([{"Name": "email", "Value": "victim@example.com"}]);
+    admin(&pool, "AdminUpdateUserAttributes", &sub, json!({"UserAttributes": victim})).await;
+    pool.invoke("post-authentication", post_authentication_event(&pool).to_string()).await.unwrap();
+    assert_eq!(logged(&pool, "address_verified"), 2);
+    assert_eq!((attribute(&pool, &sub, "email").await, is_verified(&pool, &sub).await), (ZOE.to_owned(), true));
 }
 
 #[tokio::test]

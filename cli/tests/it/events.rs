@@ -367,6 +367,29 @@ fn every_event_is_tried_and_there_are_enough() {
     assert!(tried.len() >= 24);
 }
 
+/// What a function gets that somebody has attached to another trigger than its own.
+#[tokio::test]
+async fn f34_no_function_takes_the_events_of_another_trigger() {
+    let pool = start_with_example_settings(&[]).await;
+    let cases = [
+        "pre-sign-up/plain",
+        "pre-authentication/plain",
+        "define-auth-challenge/first-round",
+        "create-auth-challenge/first-round",
+        "verify-auth-challenge/no-challenge",
+        "pre-token-generation/sign-in",
+        "post-authentication/plain",
+    ];
+    let functions = cases.map(|case| case.split('/').next().unwrap());
+    for case in cases {
+        let event = std::fs::read_to_string(workspace().join(format!("events/{case}.json"))).unwrap();
+        for function in functions.into_iter().filter(|function| !case.starts_with(function)) {
+            let error = pool.invoke(function, event.clone()).await.unwrap_err();
+            assert_eq!(error["errorMessage"], "The sign-in request could not be read", "{function}: {case}");
+        }
+    }
+}
+
 /// Bodies that Cognito would never send, to each function: a fixed error or a refusal, and the function lives on.
 #[tokio::test]
 async fn f34_hostile_payloads_are_answered_in_our_words() {
