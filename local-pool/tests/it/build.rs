@@ -12,7 +12,8 @@ fn workspace(name: &str, programs: &[&str], source: &str) -> PathBuf {
     let package = root.join("functions/all");
     fs::create_dir_all(&package).unwrap();
     fs::write(root.join("Cargo.toml"), "[workspace]\nmembers = [\"functions/*\"]\nresolver = \"3\"\n").unwrap();
-    let mut manifest = "[package]\nname = \"all\"\nedition = \"2024\"\n".to_owned();
+    // Each has a name of its own, because all may be given the same target folder.
+    let mut manifest = format!("[package]\nname = \"{name}\"\nedition = \"2024\"\n");
     for program in programs {
         manifest.push_str(&format!("[[bin]]\nname = \"{program}\"\npath = \"main.rs\"\n"));
     }
