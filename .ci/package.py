@@ -22,6 +22,9 @@ CASES = [
     ("DefineAuthChallengeFunction", "define-auth-challenge/right-answer", {"issueTokens": True}),
     ("CreateAuthChallengeFunction", "create-auth-challenge/wrong-answer", None),
     ("VerifyAuthChallengeFunction", "verify-auth-challenge/right-answer", {"answerCorrect": True}),
+    ("PreSignUpFunction", "pre-sign-up/plain", {"autoVerifyEmail": False}),
+    ("PreTokenGenerationFunction", "pre-token-generation/sign-in", {"claimsOverrideDetails": None}),
+    ("PostAuthenticationFunction", "post-authentication/unverified-address", {}),
 ]
 
 

@@ -27,11 +27,24 @@ def of_type(kind):
 
 
 functions = of_type("AWS::Lambda::Function")
-assert sorted(functions) == [
-    "CreateAuthChallengeFunction", "DefineAuthChallengeFunction", "PreAuthenticationFunction", "VerifyAuthChallengeFunction",
-]
-for name, function in functions.items():
-    assert function["Properties"]["Timeout"] == 5, name
+# Those around a sign-in are there only if their parameters ask for them, and whatever belongs to one goes with it.
+CONDITIONS = {
+    "CreateAuthChallenge": None, "DefineAuthChallenge": None, "PreAuthentication": None, "VerifyAuthChallenge": None,
+    "PreSignUp": "PeopleSignUp", "PreTokenGeneration": "JudgesTokens", "PostAuthentication": "VerifiesByCode",
+}
+assert sorted(functions) == sorted(f"{name}Function" for name in CONDITIONS)
+for name, condition in CONDITIONS.items():
+    assert functions[f"{name}Function"]["Properties"]["Timeout"] == 5, name
+    for part in ["Function", "FunctionRole", "Permission"]:
+        assert resources[f"{name}{part}"].get("Condition") == condition, (name, part)
+for parameter in ["SelfSignUp", "AutoConfirm", "VerifyByCode", "OnlyByCode", "SignInClaims"]:
+    assert template["Parameters"][parameter]["Default"] == "false", parameter
+is_true = lambda parameter: {"Fn::Equals": [{"Ref": parameter}, "true"]}
+assert template["Conditions"]["PeopleSignUp"] == is_true("SelfSignUp")
+assert template["Conditions"]["JudgesTokens"] == {"Fn::Or": [is_true("OnlyByCode"), is_true("SignInClaims")]}
+assert template["Conditions"]["VerifiesByCode"] == {
+    "Fn::And": [is_true("VerifyByCode"), {"Condition": "CountsAcrossSignIns"}]
+}
 
 
 
@@ -40,7 +53,8 @@ def of_ses(resource):
     return {"Fn::Sub": ["arn:${AWS::Partition}:ses:${Region}:${AWS::AccountId}:" + resource, {"Region": region}]}
 
 
-# One role per function. All may write logs; create may also send mail, as one sender; create and verify may count.
+# One role per function. All may write logs; create may also send mail, as one sender; create and verify may count; and
+# post-authentication may look at counts, and verify addresses in this pool.
 MAIL = {
     "Sid": "MailFromOneAddress",
     "Effect": "Allow",
@@ -57,7 +71,12 @@ COUNT = {
     "Action": "dynamodb:UpdateItem",
     "Resource": {"Fn::GetAtt": ["LimitsTable", "Arn"]},
 }
-ALLOWED = {"CreateAuthChallengeFunctionRole": [MAIL, COUNT], "VerifyAuthChallengeFunctionRole": [COUNT]}
+LOOK = COUNT | {"Sid": "LookForProofs"}
+ALLOWED = {
+    "CreateAuthChallengeFunctionRole": [MAIL, COUNT],
+    "VerifyAuthChallengeFunctionRole": [COUNT],
+    "PostAuthenticationFunctionRole": [LOOK],
+}
 
 
 def statements(policy):
@@ -73,6 +92,18 @@ for name, role in roles.items():
     assert role["Properties"]["ManagedPolicyArns"] == [BASIC], name
     allowed = [each for policy in role["Properties"].get("Policies", []) for each in statements(policy)]
     assert allowed == ALLOWED.get(name, []), (name, allowed)
+
+policies = of_type("AWS::IAM::Policy")
+assert list(policies) == ["PostAuthenticationPolicy"]
+policy = policies["PostAuthenticationPolicy"]
+assert policy["Condition"] == "VerifiesByCode"
+assert policy["Properties"]["Roles"] == [{"Ref": "PostAuthenticationFunctionRole"}]
+assert policy["Properties"]["PolicyDocument"]["Statement"] == [{
+    "Sid": "VerifyAddresses",
+    "Effect": "Allow",
+    "Action": "cognito-idp:AdminUpdateUserAttributes",
+    "Resource": {"Fn::GetAtt": ["UserPool", "Arn"]},
+}]
 
 # What is counted is kept by its key alone, forgotten in time, and by nobody restored.
 table = resources["LimitsTable"]
@@ -97,12 +128,20 @@ for name, permission in permissions.items():
     }, name
 
 pool = resources["UserPool"]["Properties"]
-assert {trigger: arn["Fn::GetAtt"][0] for trigger, arn in pool["LambdaConfig"].items()} == {
-    "PreAuthentication": "PreAuthenticationFunction",
-    "DefineAuthChallenge": "DefineAuthChallengeFunction",
-    "CreateAuthChallenge": "CreateAuthChallengeFunction",
-    "VerifyAuthChallengeResponse": "VerifyAuthChallengeFunction",
+arn = lambda name: {"Fn::GetAtt": [name, "Arn"]}
+only_if = lambda condition, value: {"Fn::If": [condition, value, {"Ref": "AWS::NoValue"}]}
+assert pool["LambdaConfig"] == {
+    "PreAuthentication": arn("PreAuthenticationFunction"),
+    "DefineAuthChallenge": arn("DefineAuthChallengeFunction"),
+    "CreateAuthChallenge": arn("CreateAuthChallengeFunction"),
+    "VerifyAuthChallengeResponse": arn("VerifyAuthChallengeFunction"),
+    "PreSignUp": only_if("PeopleSignUp", arn("PreSignUpFunction")),
+    "PreTokenGenerationConfig": only_if("JudgesTokens", {
+        "LambdaArn": arn("PreTokenGenerationFunction"), "LambdaVersion": {"Ref": "PreTokenGenerationVersion"},
+    }),
+    "PostAuthentication": only_if("VerifiesByCode", arn("PostAuthenticationFunction")),
 }
+assert pool["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": {"Fn::If": ["PeopleSignUp", False, True]}}
 assert pool["UserAttributeUpdateSettings"] == {"AttributesRequireVerificationBeforeUpdate": ["email"]}
 
 client = resources["UserPoolClient"]["Properties"]

@@ -42,6 +42,7 @@ fn move_to(event: &mut Value, now: UnixSeconds) {
         user_pool_id: text("/userPoolId"),
         client_id: text("/callerContext/clientId"),
         user_name: text("/userName"),
+        unproved: None,
     };
     let keys = CodeKeys { current: CodeKey::new(EXAMPLE_CODE_KEY.as_bytes()), previous: None };
     let format = CodeFormat::new(Alphabet::Digits, 8);

@@ -70,6 +70,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "URL", help_heading = "Triggers")]
     lambda_endpoint: Option<String>,
     /// Name of a trigger's function, such as DefineAuthChallenge=DefineAuthChallengeFunction; none to detach it
+    ///
+    /// The usual names are those of this project's functions, of which PreSignUp=pre-sign-up, PostAuthentication=post-authentication
+    /// and PreTokenGeneration=pre-token-generation are attached only so.
     #[arg(long, value_name = "TRIGGER=NAME", value_parser = of_trigger, help_heading = "Triggers")]
     function: Vec<(Trigger, String)>,
     /// Function of a trigger, as a shell command that speaks the Lambda Runtime API: a runtime interface client of any
@@ -313,17 +316,11 @@ fn stop_signal() -> io::Result<impl Future<Output = ()> + Send> {
 pub(crate) async fn start(mut options: Options) -> Result<Server, Box<dyn Error>> {
     let wanted = |name: &str| options.triggers.values().any(|function| function == name);
     let is_ours = |trigger: &Trigger| wanted(trigger.function()) && !options.programs.contains_key(trigger.function());
-    let ours: Vec<&str> =
-        Trigger::OURS.iter().filter(|trigger| is_ours(trigger)).map(|trigger| trigger.function()).collect();
+    let ours: Vec<Trigger> = Trigger::ALL.into_iter().filter(is_ours).collect();
     if options.lambda_endpoint.is_none() && !ours.is_empty() {
         eprintln!("Building the functions.");
-        let programs = build::functions(workspace(), "dev").await?;
-        options.programs.extend(
-            programs
-                .into_iter()
-                .filter(|(name, _)| ours.contains(name))
-                .map(|(name, path)| (name.to_owned(), Program::new(path))),
-        );
+        let programs = build::functions(workspace(), "dev", &ours).await?;
+        options.programs.extend(programs.into_iter().map(|(name, path)| (name.to_owned(), Program::new(path))));
     }
     // Settings of the functions are taken from our own environment, as `CODE_LENGTH=6 cargo run`.
     let given = |name: &str| Some((name.to_owned(), std::env::var(name).ok()?));

@@ -86,7 +86,7 @@ async fn give(
         let state = challenge(challenge_of(n));
         tokio::spawn(async move {
             let (limits, tag) = (*counts.limits(), format!("{n}"));
-            let answer = Answered { tag: &tag, right };
+            let answer = Answered { tag: &tag, right, proof: None };
             counts.count(&account, NOW, |account| account.answer(&limits, "client", &state, answer, NOW)).await
         })
     });

@@ -35,6 +35,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause of one who comes too late again and again.
 const LONGEST_PAUSE: Duration = Duration::from_millis(160);
 
+/// No item has this version.
+const NO_VERSION: &str = "none";
+
 /// The attributes of an item.
 const KEY: &str = "account";
 /// By chance, a new one with each write: it tells one's own write from that of another.
@@ -149,6 +152,21 @@ impl Table {
             if Instant::now() >= last_write {
                 return Err("too_busy");
             }
+        }
+    }
+
+    /// An account as it is. It is asked for by a write that is always refused, because nobody may read.
+    ///
+    /// # Errors
+    ///
+    /// In words of ours, why the table cannot be used.
+    pub(crate) async fn look(&self, key: &str) -> Result<Account, &'static str> {
+        let never = Seen { version: Some(NO_VERSION.to_owned()), ..Seen::default() };
+        let nothing = Account::default();
+        match self.write(key, &never, NO_VERSION, &nothing, UnixSeconds(0), Instant::now() + WRITE).await {
+            Write::Stale(seen) => Ok(seen.account),
+            Write::Failed(reason) | Write::Unknown(reason) | Write::Refused(reason) => Err(reason),
+            Write::Done => Err("look_not_refused"),
         }
     }
 

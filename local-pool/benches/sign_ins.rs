@@ -156,7 +156,7 @@ fn resident() -> Option<u64> {
 #[tokio::main]
 async fn main() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let programs = build::functions(workspace, "release").await.unwrap();
+    let programs = build::functions(workspace, "release", &Trigger::OURS).await.unwrap();
     let in_triggers = Arc::new(AtomicU64::new(0));
     let sum = Arc::clone(&in_triggers);
     let mut options = Options::new(bind(0).await.unwrap(), Arc::new(|_, _| ()));

@@ -1,4 +1,4 @@
-//! Builds this project's four functions with cargo.
+//! Builds this project's functions with cargo.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -45,17 +45,21 @@ impl fmt::Display for BuildError {
 
 impl std::error::Error for BuildError {}
 
-/// Builds the functions of the workspace at `root` with a profile of cargo's, such as `dev`, and tells where each one's program
-/// is. cargo's progress goes to standard error.
+/// Builds the functions that serve these triggers, of the workspace at `root`, with a profile of cargo's, such as `dev`, and tells
+/// where each one's program is. cargo's progress goes to standard error.
 ///
 /// # Errors
 ///
-/// When cargo does not build all four.
-pub async fn functions(root: &Path, profile: &str) -> Result<BTreeMap<&'static str, PathBuf>, BuildError> {
+/// When cargo does not build all of them.
+pub async fn functions(
+    root: &Path,
+    profile: &str,
+    triggers: &[Trigger],
+) -> Result<BTreeMap<&'static str, PathBuf>, BuildError> {
     if !root.join("functions").is_dir() {
         return Err(BuildError::NoSources(root.to_owned()));
     }
-    let names = Trigger::OURS.map(Trigger::function);
+    let names: Vec<&str> = triggers.iter().map(|trigger| trigger.function()).collect();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     // What cargo told us of ourselves is not for the build: some build scripts look at it, and would run anew each time.

@@ -51,7 +51,7 @@ impl Trigger {
         Trigger::PostAuthentication,
     ];
 
-    /// Those that functions of this project serve.
+    /// Those that a sign-in needs: functions of ours serve them unless an option says otherwise. Ours for the others are asked for.
     pub const OURS: [Trigger; 4] = [
         Trigger::PreAuthentication,
         Trigger::DefineAuthChallenge,
@@ -77,7 +77,7 @@ impl Trigger {
         Trigger::ALL.into_iter().find(|trigger| trigger.name() == name)
     }
 
-    /// The usual name of a function that serves it.
+    /// The usual name of a function that serves it, and the name of ours.
     pub fn function(self) -> &'static str {
         match self {
             Trigger::PreSignUp => "pre-sign-up",

@@ -196,11 +196,13 @@ pub fn example_message(locale: Option<LanguageTag>, format: CodeFormat) -> Messa
         user_pool_id: "eu-west-1_EXAMPLE".to_owned(),
         client_id: "1example23456789".to_owned(),
         user_name: "example".to_owned(),
+        unproved: None,
     };
     let asked_at = UnixSeconds(1_767_268_800);
     Message {
         to: Recipient {
             address: EmailAddress::parse("alice@example.com").expect("an address"),
+            verified: true,
             locale: None,
             name: GreetingName::parse("Alice"),
         },

@@ -10,7 +10,8 @@
 //! Every field is preceded by its length in bytes as a 32-bit big-endian number. `nonce` is 16 bytes, `issued_at` a 64-bit
 //! and `i` a 32-bit big-endian number. `symbols` reads byte by byte: a byte below the largest multiple of the alphabet's
 //! size that fits into 256 gives one symbol (`byte % size`), any other byte is skipped, so that no symbol is likelier than
-//! another. `shared/test-vectors/vectors.json` holds vectors for ports.
+//! another. Where a right answer is to prove the user's address (`VERIFY_BY_CODE`), the address is one more field behind `user`, here
+//! and in all that is bound to a sign-in. `shared/test-vectors/vectors.json` holds vectors for ports.
 
 use std::fmt;
 
@@ -120,6 +121,7 @@ impl CodeKey {
     /// A MAC under this key over `label` (what it is for), the sign-in, and `fields`.
     pub(crate) fn mac(&self, label: &str, sign_in: &SignIn, fields: &[&[u8]]) -> [u8; 32] {
         let mut all = vec![sign_in.user_pool_id.as_bytes(), sign_in.client_id.as_bytes(), sign_in.user_name.as_bytes()];
+        all.extend(sign_in.unproved.as_ref().map(|address| address.as_str().as_bytes()));
         all.extend_from_slice(fields);
         mac(&self.hmac, label, &all)
     }

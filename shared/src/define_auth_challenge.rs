@@ -78,7 +78,7 @@ pub fn decide(
     }
     let standing = rounds.standing();
     if let (Standing::Begun | Standing::SrpBegun, Admission::Refuse(refusal)) =
-        (standing, admit_request(&settings.admission, sign_in))
+        (standing, admit_request(&settings.admission, &sign_in.client_id))
     {
         return FailAuthentication(Refusal::NotAdmitted(refusal));
     }

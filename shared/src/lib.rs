@@ -20,6 +20,14 @@
 //!                   Create (if again) ───────▶ create_auth_challenge  the same code, perhaps a mail
 //! ```
 //!
+//! Around a sign-in Cognito calls three more, where they are attached:
+//!
+//! ```text
+//! SignUp ─────────▶ (PreSignUp) ─────────────▶ pre_sign_up            admit? confirm?
+//! (tokens are due)  (PreTokenGeneration) ────▶ pre_token_generation   issue, with which claims?
+//!                   (PostAuthentication) ────▶ post_authentication    is an address proved?
+//! ```
+//!
 //! What the decisions speak of:
 //!
 //! - [`user`]: the sign-in (pool, client, user name), and the user, known or not
@@ -42,7 +50,10 @@ pub mod email_address;
 pub mod limits;
 mod log;
 pub mod metrics;
+pub mod post_authentication;
 pub mod pre_authentication;
+pub mod pre_sign_up;
+pub mod pre_token_generation;
 pub mod recipient;
 pub mod risk;
 pub mod rounds;

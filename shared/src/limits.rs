@@ -50,6 +50,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 const REPEATS_AFTER: Duration = Duration::from_secs(4);
 /// And it calls three times at most.
 const REPEATS: Duration = Duration::from_secs(15);
+/// Between the right answer and post-authentication three triggers may be called as often, and clocks differ.
+const PROOF_HOLDS: Duration = Duration::from_secs(60);
 
 /// What is counted for one account. As JSON it holds neither a name nor an address, and nothing that a code could be made of
 /// without the key.
@@ -88,6 +90,9 @@ struct Accepted {
     at: u64,
     /// The state of the round.
     state: ChallengeState,
+    /// The address that it proved ([`SignIn::proof`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proof: Option<String>,
 }
 
 impl Counted {
@@ -115,7 +120,9 @@ impl AccountKey {
             User::Unknown(_) => ("no-account/v1", false, sign_in.user_name.to_lowercase()),
         };
         // The app client is no part of it: an account is attacked through all of them.
-        let account = SignIn { client_id: String::new(), user_name, ..sign_in.clone() };
+        // Nor is an address, or another one would begin all counts anew.
+        let user_pool_id = sign_in.user_pool_id.clone();
+        let account = SignIn { user_pool_id, client_id: String::new(), user_name, unproved: None };
         AccountKey { name: URL_SAFE_NO_PAD.encode(&key.mac(label, &account, &[])[..16]), exists }
     }
 }
@@ -127,6 +134,8 @@ pub struct Answered<'a> {
     pub tag: &'a str,
     /// Whether it is the code.
     pub right: bool,
+    /// What it proves if it is ([`SignIn::proof`]).
+    pub proof: Option<&'a str>,
 }
 
 /// Why not.
@@ -266,7 +275,8 @@ impl Account {
             return Err(Limited::Failures);
         }
         if answer.right {
-            counted.accepted = Some(Accepted { at: now.0, state: *state });
+            let proof = answer.proof.map(str::to_owned);
+            counted.accepted = Some(Accepted { at: now.0, state: *state, proof });
             (account.failures, account.level) = (0, 0);
         } else {
             answers.push(answer.tag.to_owned());
@@ -275,6 +285,14 @@ impl Account {
             account.last_failure = account.last_failure.max(now.0);
         }
         Ok(Count::Keep(account, ()))
+    }
+
+    /// Whether a right answer has proved this a moment ago. Only a right answer ever writes a proof, whatever else people sign in by.
+    pub fn has(&self, proof: &str, now: UnixSeconds) -> bool {
+        let accepted = self.challenges.iter().filter_map(|counted| counted.accepted.as_ref());
+        accepted
+            .filter(|accepted| now < UnixSeconds(accepted.at).plus(PROOF_HOLDS))
+            .any(|accepted| accepted.proof.as_deref() == Some(proof))
     }
 
     /// When everything that is counted will have been forgotten.

@@ -20,12 +20,15 @@ use crate::metrics::{self, Metric};
 use crate::settings::LogSettings;
 
 /// Our own crates.
-const OURS: [&str; 6] = [
+const OURS: [&str; 9] = [
     "auth_challenge",
+    "pre_sign_up",
     "pre_authentication",
     "define_auth_challenge",
     "create_auth_challenge",
     "verify_auth_challenge",
+    "pre_token_generation",
+    "post_authentication",
     "limits_table",
 ];
 

@@ -60,7 +60,7 @@ pub fn decide(
     attributes: &HashMap<String, String>,
     validation_data: &HashMap<String, String>,
 ) -> Admission {
-    if let refused @ Admission::Refuse(_) = admit_request(&settings.admission, sign_in) {
+    if let refused @ Admission::Refuse(_) = admit_request(&settings.admission, &sign_in.client_id) {
         return refused;
     }
     // The address as it stands, verified or not: a rule about domains must not be escaped by an address that is never
@@ -80,11 +80,10 @@ pub fn decide(
 }
 
 /// Decides with the rules that look at nothing but the request, and so tell nothing about a user.
-pub fn admit_request(settings: &AdmissionSettings, sign_in: &SignIn) -> Admission {
-    let allowed = &settings.allowed_client_ids;
+pub fn admit_request(settings: &AdmissionSettings, client_id: &str) -> Admission {
     if settings.maintenance {
         Admission::Refuse(Refusal::Maintenance)
-    } else if !allowed.is_empty() && !allowed.contains(&sign_in.client_id) {
+    } else if !settings.allow(client_id) {
         Admission::Refuse(Refusal::ClientNotAllowed)
     } else {
         Admission::Admit

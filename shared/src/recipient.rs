@@ -9,8 +9,10 @@ use crate::email_address::EmailAddress;
 /// A user who may be sent a code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
-    /// The verified address.
+    /// The address.
     pub address: EmailAddress,
+    /// Whether it is known to be the user's; if not, a right answer proves it.
+    pub verified: bool,
     /// The language that the user's `locale` attribute names.
     pub locale: Option<LanguageTag>,
     /// How a mail may greet the user, if the settings want one to.
@@ -276,10 +278,12 @@ mod tests {
     fn r55_nothing_of_a_recipient_prints_itself() {
         let recipient = Recipient {
             address: EmailAddress::parse("alice@example.com").unwrap(),
+            verified: true,
             locale: LanguageTag::parse("ja"),
             name: GreetingName::parse("Alice"),
         };
-        let printed = "Recipient { address: EmailAddress, locale: Some(LanguageTag), name: Some(GreetingName) }";
+        let printed =
+            "Recipient { address: EmailAddress, verified: true, locale: Some(LanguageTag), name: Some(GreetingName) }";
         assert_eq!(format!("{recipient:?}"), printed);
     }
 }

@@ -56,6 +56,19 @@ pub const BLOCKED_EMAIL_DOMAINS: &str = "BLOCKED_EMAIL_DOMAINS";
 /// Client metadata that a sign-in has to bring, with commas between: `key`, or `key=attribute` if the value has to equal
 /// a user attribute (`tenant=custom:tenant`). Empty or unset: none.
 pub const REQUIRED_CLIENT_METADATA: &str = "REQUIRED_CLIENT_METADATA";
+/// `true`: whoever signs up needs no code of Cognito's own to confirm the account. The address is not verified thereby. Default
+/// `false`.
+pub const AUTO_CONFIRM: &str = "AUTO_CONFIRM";
+/// `true`: confirmed users get codes also at an address that is not verified, and a right one verifies it. Needs a [`LIMITS_TABLE`],
+/// which keeps the proof. Default `false`: then no code goes to such an address. Whoever signed up with somebody else's address may
+/// have set a password before its owner came: no app client of the pool may take passwords.
+pub const VERIFY_BY_CODE: &str = "VERIFY_BY_CODE";
+/// `true`: no tokens for what certainly came round the challenge: a new password, a hosted page, an app client that is not among
+/// [`ALLOWED_CLIENT_IDS`]. Default `false`.
+pub const ONLY_BY_CODE: &str = "ONLY_BY_CODE";
+/// `true`: tokens say how and when somebody has signed in (`signed_in_by`, `signed_in_at`), which is as true as the app client's flows
+/// are strict: a password at a client that allows both looks like a code. Default `false`.
+pub const SIGN_IN_CLAIMS: &str = "SIGN_IN_CLAIMS";
 /// Sender of the mails: an address that SES may send from, or a name and an address: `Acme <sign-in@example.com>`. Required.
 pub const SES_FROM_ADDRESS: &str = "SES_FROM_ADDRESS";
 /// Where answers to the mails go. Empty or unset: to the sender.
@@ -107,7 +120,7 @@ pub const POWERTOOLS_METRICS_NAMESPACE: &str = "POWERTOOLS_METRICS_NAMESPACE";
 pub const POWERTOOLS_METRICS_DISABLED: &str = "POWERTOOLS_METRICS_DISABLED";
 
 /// All of the above.
-pub const VARIABLES: [&str; 37] = [
+pub const VARIABLES: [&str; 41] = [
     CODE_KEY,
     CODE_KEY_PREVIOUS,
     CODE_ALPHABET,
@@ -124,6 +137,10 @@ pub const VARIABLES: [&str; 37] = [
     ALLOWED_EMAIL_DOMAINS,
     BLOCKED_EMAIL_DOMAINS,
     REQUIRED_CLIENT_METADATA,
+    AUTO_CONFIRM,
+    VERIFY_BY_CODE,
+    ONLY_BY_CODE,
+    SIGN_IN_CLAIMS,
     SES_FROM_ADDRESS,
     SES_REPLY_TO_ADDRESS,
     SES_CONFIGURATION_SET,
@@ -235,6 +252,11 @@ impl AdmissionSettings {
             .collect(),
         })
     }
+
+    /// Whether this app client's users may sign in.
+    pub fn allow(&self, client_id: &str) -> bool {
+        self.allowed_client_ids.is_empty() || self.allowed_client_ids.contains(client_id)
+    }
 }
 
 /// Whose addresses are admitted, by domain.
@@ -268,6 +290,24 @@ impl EmailDomains {
         let domain = domain.strip_suffix('.').unwrap_or(domain).to_ascii_lowercase();
         let matches = |pattern: &DomainPattern| pattern.matches(&domain);
         (self.allowed.is_empty() || self.allowed.iter().any(matches)) && !self.blocked.iter().any(matches)
+    }
+}
+
+/// Whom a code may be mailed to.
+#[derive(Clone, Debug, Default)]
+pub struct RecipientSettings {
+    /// Rules about the address.
+    pub domains: EmailDomains,
+    /// [`VERIFY_BY_CODE`].
+    pub verify_by_code: bool,
+}
+
+impl RecipientSettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<RecipientSettings, SettingsError> {
+        Ok(RecipientSettings { domains: EmailDomains::from_vars(vars)?, verify_by_code: flag(vars, VERIFY_BY_CODE)? })
     }
 }
 
@@ -343,6 +383,84 @@ impl PreAuthenticationSettings {
     }
 }
 
+/// Settings of pre-sign-up.
+#[derive(Clone, Debug, Default)]
+pub struct PreSignUpSettings {
+    /// Rules about the request alone.
+    pub admission: AdmissionSettings,
+    /// Rules about the address.
+    pub domains: EmailDomains,
+    /// [`AUTO_CONFIRM`].
+    pub auto_confirm: bool,
+}
+
+impl PreSignUpSettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<PreSignUpSettings, SettingsError> {
+        Ok(PreSignUpSettings {
+            admission: AdmissionSettings::from_vars(vars)?,
+            domains: EmailDomains::from_vars(vars)?,
+            auto_confirm: flag(vars, AUTO_CONFIRM)?,
+        })
+    }
+}
+
+/// Settings of pre-token-generation.
+#[derive(Clone, Debug, Default)]
+pub struct PreTokenGenerationSettings {
+    /// Rules about the request alone, of which [`ALLOWED_CLIENT_IDS`] counts here.
+    pub admission: AdmissionSettings,
+    /// Whom a code may be mailed to.
+    pub recipients: RecipientSettings,
+    /// [`PASSWORD_FIRST`].
+    pub password_first: bool,
+    /// [`ONLY_BY_CODE`].
+    pub only_by_code: bool,
+    /// [`SIGN_IN_CLAIMS`].
+    pub sign_in_claims: bool,
+}
+
+impl PreTokenGenerationSettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<PreTokenGenerationSettings, SettingsError> {
+        Ok(PreTokenGenerationSettings {
+            admission: AdmissionSettings::from_vars(vars)?,
+            recipients: RecipientSettings::from_vars(vars)?,
+            password_first: flag(vars, PASSWORD_FIRST)?,
+            only_by_code: flag(vars, ONLY_BY_CODE)?,
+            sign_in_claims: flag(vars, SIGN_IN_CLAIMS)?,
+        })
+    }
+}
+
+/// Settings of post-authentication.
+#[derive(Clone, Debug)]
+pub struct PostAuthenticationSettings {
+    /// Whom a code may be mailed to.
+    pub recipients: RecipientSettings,
+    /// [`CODE_KEY`] and [`CODE_KEY_PREVIOUS`], with which accounts are named.
+    pub keys: CodeKeys,
+    /// [`LIMITS_TABLE`], where proofs are.
+    pub table: Option<String>,
+}
+
+impl PostAuthenticationSettings {
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used.
+    pub fn from_vars(vars: Lookup<'_>) -> Result<PostAuthenticationSettings, SettingsError> {
+        Ok(PostAuthenticationSettings {
+            recipients: RecipientSettings::from_vars(vars)?,
+            keys: code_keys(vars)?,
+            table: limits_table(vars)?,
+        })
+    }
+}
+
 /// Settings of define-auth-challenge.
 #[derive(Clone, Debug)]
 pub struct DefineSettings {
@@ -350,8 +468,8 @@ pub struct DefineSettings {
     pub challenge: ChallengeSettings,
     /// Rules about the request alone.
     pub admission: AdmissionSettings,
-    /// Rules about the address.
-    pub domains: EmailDomains,
+    /// Whom a code may be mailed to.
+    pub recipients: RecipientSettings,
     /// [`PASSWORD_FIRST`].
     pub password_first: bool,
 }
@@ -364,7 +482,7 @@ impl DefineSettings {
         Ok(DefineSettings {
             challenge: ChallengeSettings::from_vars(vars)?,
             admission: AdmissionSettings::from_vars(vars)?,
-            domains: EmailDomains::from_vars(vars)?,
+            recipients: RecipientSettings::from_vars(vars)?,
             password_first: flag(vars, PASSWORD_FIRST)?,
         })
     }
@@ -375,8 +493,8 @@ impl DefineSettings {
 pub struct VerifySettings {
     /// What the code looks like, and how long and how often it can be answered.
     pub challenge: ChallengeSettings,
-    /// Rules about the address.
-    pub domains: EmailDomains,
+    /// Whom a code may be mailed to.
+    pub recipients: RecipientSettings,
 }
 
 impl VerifySettings {
@@ -384,7 +502,10 @@ impl VerifySettings {
     ///
     /// Names the variable that cannot be used.
     pub fn from_vars(vars: Lookup<'_>) -> Result<VerifySettings, SettingsError> {
-        Ok(VerifySettings { challenge: ChallengeSettings::from_vars(vars)?, domains: EmailDomains::from_vars(vars)? })
+        Ok(VerifySettings {
+            challenge: ChallengeSettings::from_vars(vars)?,
+            recipients: RecipientSettings::from_vars(vars)?,
+        })
     }
 }
 
@@ -393,8 +514,8 @@ impl VerifySettings {
 pub struct CreateSettings {
     /// What the code looks like, and how long and how often it can be answered.
     pub challenge: ChallengeSettings,
-    /// Rules about the address.
-    pub domains: EmailDomains,
+    /// Whom a code may be mailed to.
+    pub recipients: RecipientSettings,
     /// [`MAX_MAILS`].
     pub max_mails: u8,
     /// [`RESEND_AFTER_SECONDS`].
@@ -423,7 +544,7 @@ impl CreateSettings {
     pub fn from_vars(vars: Lookup<'_>) -> Result<CreateSettings, SettingsError> {
         Ok(CreateSettings {
             challenge: ChallengeSettings::from_vars(vars)?,
-            domains: EmailDomains::from_vars(vars)?,
+            recipients: RecipientSettings::from_vars(vars)?,
             max_mails: count(vars, MAX_MAILS, 3, 1, 5)?,
             resend_after: Duration::from_secs(number(vars, RESEND_AFTER_SECONDS, 30, 10, 300)?),
             parameter_round: flag(vars, PARAMETER_ROUND)?,
@@ -568,13 +689,8 @@ impl LimitsSettings {
             let number = number(vars, variable, default, from, to)?;
             u32::try_from(number).map_err(|_| error(variable, format!("a whole number from {from} to {to}")))
         };
-        let name = "the name of a DynamoDB table: 3 to 255 letters, digits, dots, hyphens and underscores";
         let settings = LimitsSettings {
-            table: optional(vars, LIMITS_TABLE, name, |name| {
-                let fits = (3..=255).contains(&name.len())
-                    && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-                fits.then(|| name.to_owned())
-            })?,
+            table: limits_table(vars)?,
             limits: Limits {
                 mail_burst: number(MAIL_BURST, 3, 1, 10)?,
                 mail_interval: Duration::from_secs(number(MAIL_INTERVAL_SECONDS, 60, 10, 3_600)?.into()),
@@ -604,6 +720,19 @@ impl LimitsSettings {
     }
 }
 
+fn limits_table(vars: Lookup<'_>) -> Result<Option<String>, SettingsError> {
+    let expected = "the name of a DynamoDB table: 3 to 255 letters, digits, dots, hyphens and underscores";
+    let table = optional(vars, LIMITS_TABLE, expected, |name| {
+        let fits =
+            (3..=255).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        fits.then(|| name.to_owned())
+    })?;
+    if table.is_none() && flag(vars, VERIFY_BY_CODE)? {
+        return Err(error(VERIFY_BY_CODE, "false without a LIMITS_TABLE, which keeps the proof of an address"));
+    }
+    Ok(table)
+}
+
 /// What Lambda tells every function about where it runs and as whom. Lambda ends an environment before its credentials do.
 #[derive(Clone)]
 pub struct AwsSettings {
@@ -619,6 +748,8 @@ pub struct AwsSettings {
     pub function_version: Option<String>,
     /// `AWS_ENDPOINT_URL_SESV2`, or else `AWS_ENDPOINT_URL`: another SES than the region's own.
     pub ses_endpoint_url: Option<String>,
+    /// `AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER`, or else `AWS_ENDPOINT_URL`: another Cognito than the region's own.
+    pub cognito_endpoint_url: Option<String>,
     /// `AWS_ENDPOINT_URL_DYNAMODB`, or else `AWS_ENDPOINT_URL`: another DynamoDB than the region's own.
     pub dynamodb_endpoint_url: Option<String>,
 }
@@ -641,6 +772,9 @@ impl AwsSettings {
             session_token: given("AWS_SESSION_TOKEN").map(Zeroizing::new),
             function_version: given("AWS_LAMBDA_FUNCTION_VERSION"),
             ses_endpoint_url: url("AWS_ENDPOINT_URL_SESV2").or_else(|| url("AWS_ENDPOINT_URL")).transpose()?,
+            cognito_endpoint_url: url("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER")
+                .or_else(|| url("AWS_ENDPOINT_URL"))
+                .transpose()?,
             dynamodb_endpoint_url: url("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| url("AWS_ENDPOINT_URL")).transpose()?,
         })
     }

@@ -24,6 +24,8 @@ pub enum TriggerError {
     MalformedEvent,
     /// A rule of the settings refuses the sign-in.
     SignInNotAllowed,
+    /// A rule of the settings refuses the sign-up.
+    SignUpNotAllowed,
     /// All sign-ins are paused.
     Maintenance,
     /// The mail service certainly did not take the mail.
@@ -36,9 +38,10 @@ pub enum TriggerError {
 
 impl TriggerError {
     /// All of them.
-    pub const ALL: [TriggerError; 6] = [
+    pub const ALL: [TriggerError; 7] = [
         TriggerError::MalformedEvent,
         TriggerError::SignInNotAllowed,
+        TriggerError::SignUpNotAllowed,
         TriggerError::Maintenance,
         TriggerError::CodeNotSent,
         TriggerError::TooManySignIns,
@@ -51,6 +54,7 @@ impl fmt::Display for TriggerError {
         f.write_str(match self {
             TriggerError::MalformedEvent => "The sign-in request could not be read",
             TriggerError::SignInNotAllowed => "This sign-in is not allowed",
+            TriggerError::SignUpNotAllowed => "This sign-up is not allowed",
             TriggerError::Maintenance => "Signing in is paused, please try again later",
             TriggerError::CodeNotSent => "The code could not be sent, please try again",
             TriggerError::TooManySignIns => "There were too many sign-ins, please try again later",
@@ -185,14 +189,16 @@ fn trigger_source(event: &Value) -> Option<String> {
     is_word.then(|| source.to_owned())
 }
 
-/// The event as the typed structures read it: they take an absent field where they do not take a `null`, want a `session`
-/// in every event, and read a `response` that means nothing on its way in.
+/// The event as the typed structures read it: they take an absent field where they do not take a `null`, want a `session` in some
+/// events and `newDeviceUsed` in others, and read a `response` that means nothing on its way in, of pre-sign-up with three flags.
 fn view(event: &Map<String, Value>) -> Value {
     let mut view = event.clone();
-    view.insert("response".to_owned(), json!({}));
+    let response = json!({"autoConfirmUser": false, "autoVerifyEmail": false, "autoVerifyPhone": false});
+    view.insert("response".to_owned(), response);
     if let Some(Value::Object(request)) = view.get_mut("request") {
         drop_nulls(request);
         request.entry("session").or_insert_with(|| json!([]));
+        request.entry("newDeviceUsed").or_insert(Value::Bool(false));
     }
     Value::Object(view)
 }
@@ -211,12 +217,14 @@ fn drop_nulls(object: &mut Map<String, Value>) {
 mod tests {
     use aws_lambda_events::cognito::{
         CognitoEventUserPoolsCreateAuthChallenge as Create, CognitoEventUserPoolsDefineAuthChallenge as Define,
-        CognitoEventUserPoolsPreAuthentication as PreAuthentication,
+        CognitoEventUserPoolsPostAuthentication as PostAuthentication,
+        CognitoEventUserPoolsPreAuthentication as PreAuthentication, CognitoEventUserPoolsPreSignup as PreSignUp,
         CognitoEventUserPoolsVerifyAuthChallenge as Verify,
     };
     use proptest::prelude::*;
 
     use super::*;
+    use crate::pre_token_generation::Event as PreTokenGeneration;
 
     fn event(trigger: &str) -> Value {
         json!({
@@ -332,6 +340,7 @@ mod tests {
             [
                 "MalformedEvent: The sign-in request could not be read",
                 "SignInNotAllowed: This sign-in is not allowed",
+                "SignUpNotAllowed: This sign-up is not allowed",
                 "Maintenance: Signing in is paused, please try again later",
                 "CodeNotSent: The code could not be sent, please try again",
                 "TooManySignIns: There were too many sign-ins, please try again later",
@@ -358,7 +367,7 @@ mod tests {
     }
 
     proptest! {
-        /// Anything in any place of an event is answered with the event or a fixed error, by each of the four.
+        /// Anything in any place of an event is answered with the event or a fixed error, by each of the seven.
         #[test]
         fn f34_any_event_is_answered(value in json_values(), which in 0..12usize) {
             let paths = [
@@ -367,15 +376,22 @@ mod tests {
                 "/request/userNotFound", "/response",
             ];
             let mut event = with(paths[which], value);
-            for trigger in ["DefineAuthChallenge", "CreateAuthChallenge", "VerifyAuthChallengeResponse", "PreAuthentication"] {
+            for source in [
+                "DefineAuthChallenge_Authentication", "CreateAuthChallenge_Authentication", "PreAuthentication_Authentication",
+                "PreSignUp_SignUp", "TokenGeneration_Authentication", "PostAuthentication_Authentication",
+                "VerifyAuthChallengeResponse_Authentication",
+            ] {
                 if which != 5 {
-                    event["triggerSource"] = format!("{trigger}_Authentication").into();
+                    event["triggerSource"] = source.into();
                 }
                 let text = event.to_string();
-                let answered = match trigger {
-                    "DefineAuthChallenge" => call(text.as_bytes(), async |_: Define| Ok(json!({}))),
-                    "CreateAuthChallenge" => call(text.as_bytes(), async |_: Create| Ok(json!({}))),
-                    "PreAuthentication" => call(text.as_bytes(), async |_: PreAuthentication| Ok(json!({}))),
+                let answered = match source.split('_').next() {
+                    Some("DefineAuthChallenge") => call(text.as_bytes(), async |_: Define| Ok(json!({}))),
+                    Some("CreateAuthChallenge") => call(text.as_bytes(), async |_: Create| Ok(json!({}))),
+                    Some("PreAuthentication") => call(text.as_bytes(), async |_: PreAuthentication| Ok(json!({}))),
+                    Some("PreSignUp") => call(text.as_bytes(), async |_: PreSignUp| Ok(json!({}))),
+                    Some("TokenGeneration") => call(text.as_bytes(), async |_: PreTokenGeneration| Ok(json!({}))),
+                    Some("PostAuthentication") => call(text.as_bytes(), async |_: PostAuthentication| Ok(json!({}))),
                     _ => call(text.as_bytes(), async |_: Verify| Ok(json!({}))),
                 };
                 match answered {

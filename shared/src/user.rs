@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 
 use aws_lambda_events::cognito::CognitoEventUserPoolsHeader;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::code::CodeKey;
 use crate::email_address::EmailAddress;
 use crate::recipient::{GreetingName, LanguageTag, Recipient};
-use crate::settings::EmailDomains;
+use crate::settings::RecipientSettings;
 use crate::trigger::TriggerError;
 
 /// What a challenge is bound to: a code of one pool, app client and user opens nothing of another.
@@ -19,6 +22,9 @@ pub struct SignIn {
     /// `userName` of the event: the immutable name, whatever alias was typed. For a user that does not exist Cognito
     /// makes one up.
     pub user_name: String,
+    /// The address that a right answer will prove, where it is not verified yet (`VERIFY_BY_CODE`). A challenge that was mailed to
+    /// one address is foreign once the user has another, so nobody proves an address with a code that went elsewhere.
+    pub unproved: Option<EmailAddress>,
 }
 
 impl SignIn {
@@ -34,7 +40,26 @@ impl SignIn {
             user_pool_id: present(&header.user_pool_id)?,
             client_id: present(&header.caller_context.client_id)?,
             user_name: present(&header.user_name)?,
+            unproved: None,
         })
+    }
+
+    /// The same sign-in, of this user.
+    #[must_use]
+    pub fn of(self, user: &User) -> SignIn {
+        let unproved = match user {
+            User::Known(Recipient { address, verified: false, .. }) => Some(address.clone()),
+            User::Known(Recipient { verified: true, .. }) | User::Unknown(_) => None,
+        };
+        SignIn { unproved, ..self }
+    }
+
+    /// What is written down when a right answer proves an address: the same for the same address of the same account, and without the
+    /// key it tells nothing of either. `None` when there is nothing to prove.
+    pub fn proof(&self, key: &CodeKey) -> Option<String> {
+        self.unproved.as_ref()?;
+        let account = SignIn { client_id: String::new(), ..self.clone() };
+        Some(URL_SAFE_NO_PAD.encode(&key.mac("address/v1", &account, &[])[..16]))
     }
 }
 
@@ -53,7 +78,7 @@ pub enum User {
 pub enum WhyUnknown {
     /// The pool has no such user (`userNotFound`).
     UserNotFound,
-    /// `email_verified` is not exactly `"true"`: the address may be anybody's.
+    /// `email_verified` is not exactly `"true"`: the address may be anybody's, and a code is not to prove whose.
     EmailNotVerified,
     /// There is no `email`, or it is none that we would hand to a mail service.
     EmailNotUsable,
@@ -66,7 +91,7 @@ pub enum WhyUnknown {
 
 impl User {
     /// Reads the user from `userNotFound` and `userAttributes` of an event.
-    pub fn read(user_not_found: bool, attributes: &HashMap<String, String>, domains: &EmailDomains) -> User {
+    pub fn read(user_not_found: bool, attributes: &HashMap<String, String>, recipients: &RecipientSettings) -> User {
         if user_not_found {
             return User::Unknown(WhyUnknown::UserNotFound);
         }
@@ -74,15 +99,18 @@ impl User {
         if !matches!(status, None | Some("CONFIRMED" | "FORCE_CHANGE_PASSWORD" | "RESET_REQUIRED")) {
             return User::Unknown(WhyUnknown::StatusNotAdmitted);
         }
-        if attributes.get("email_verified").map(String::as_str) != Some("true") {
+        let verified = attributes.get("email_verified").map(String::as_str) == Some("true");
+        // For users who are to change a password an administrator answers, who can verify the address as well.
+        let may_prove_it = recipients.verify_by_code && status == Some("CONFIRMED");
+        if !verified && !may_prove_it {
             return User::Unknown(WhyUnknown::EmailNotVerified);
         }
         match attributes.get("email").and_then(|email| EmailAddress::parse(email)) {
             None => User::Unknown(WhyUnknown::EmailNotUsable),
-            Some(email) if !domains.admit(email.domain()) => User::Unknown(WhyUnknown::DomainNotAdmitted),
+            Some(email) if !recipients.domains.admit(email.domain()) => User::Unknown(WhyUnknown::DomainNotAdmitted),
             Some(address) => {
                 let locale = attributes.get("locale").and_then(|locale| LanguageTag::parse(locale));
-                User::Known(Recipient { address, locale, name: None })
+                User::Known(Recipient { address, verified, locale, name: None })
             }
         }
     }
@@ -118,12 +146,13 @@ mod tests {
     }
 
     fn read(pairs: &[(&str, &str)]) -> User {
-        User::read(false, &attributes(pairs), &EmailDomains::default())
+        User::read(false, &attributes(pairs), &RecipientSettings::default())
     }
 
     #[test]
     fn r25_only_a_verified_usable_address_makes_a_known_user() {
-        let alice = Recipient { address: EmailAddress::parse("alice@example.com").unwrap(), locale: None, name: None };
+        let address = EmailAddress::parse("alice@example.com").unwrap();
+        let alice = Recipient { address, verified: true, locale: None, name: None };
         assert_eq!(read(&[("email", "alice@example.com"), ("email_verified", "true")]), User::Known(alice));
 
         let not_verified = User::Unknown(WhyUnknown::EmailNotVerified);
@@ -131,6 +160,9 @@ mod tests {
             assert_eq!(read(&[("email", "alice@example.com"), ("email_verified", form)]), not_verified, "{form:?}");
         }
         assert_eq!(read(&[("email", "alice@example.com")]), not_verified);
+        let confirmed =
+            [("email", "alice@example.com"), ("email_verified", "false"), ("cognito:user_status", "CONFIRMED")];
+        assert_eq!(read(&confirmed), not_verified);
         assert_eq!(read(&[("email_verified", "true")]), User::Unknown(WhyUnknown::EmailNotUsable));
         assert_eq!(read(&[("email", " "), ("email_verified", "true")]), User::Unknown(WhyUnknown::EmailNotUsable));
     }
@@ -149,9 +181,32 @@ mod tests {
     }
 
     #[test]
+    fn r25_an_address_that_is_not_verified_gets_a_code_only_of_a_confirmed_user_and_only_when_asked_for() {
+        let asked = |name: &str| (name == "VERIFY_BY_CODE").then(|| "true".to_owned());
+        let asked = RecipientSettings::from_vars(&asked).unwrap();
+        let read = |status: Option<&str>, verified: &str| {
+            let mut given = attributes(&[("email", "alice@example.com"), ("email_verified", verified)]);
+            given.extend(status.map(|status| ("cognito:user_status".to_owned(), status.to_owned())));
+            User::read(false, &given, &asked)
+        };
+        for form in ["false", "True", ""] {
+            let User::Known(recipient) = read(Some("CONFIRMED"), form) else { panic!("{form:?}") };
+            assert!(!recipient.verified, "{form:?}");
+            for status in [None, Some("FORCE_CHANGE_PASSWORD"), Some("RESET_REQUIRED")] {
+                assert_eq!(read(status, form), User::Unknown(WhyUnknown::EmailNotVerified), "{status:?}");
+            }
+            for status in ["UNCONFIRMED", "EXTERNAL_PROVIDER"] {
+                assert_eq!(read(Some(status), form), User::Unknown(WhyUnknown::StatusNotAdmitted), "{status}");
+            }
+        }
+        let User::Known(recipient) = read(Some("CONFIRMED"), "true") else { panic!("verified") };
+        assert!(recipient.verified);
+    }
+
+    #[test]
     fn t31_attributes_do_not_make_a_missing_user_known() {
         let given = attributes(&[("email", "alice@example.com"), ("email_verified", "true")]);
-        assert_eq!(User::read(true, &given, &EmailDomains::default()), User::Unknown(WhyUnknown::UserNotFound));
+        assert_eq!(User::read(true, &given, &RecipientSettings::default()), User::Unknown(WhyUnknown::UserNotFound));
     }
 
     #[test]
@@ -159,7 +214,7 @@ mod tests {
         let given = attributes(&[("email", "alice@example.com"), ("email_verified", "true")]);
         let read = |list: &str| {
             let blocked = |name: &str| (name == "BLOCKED_EMAIL_DOMAINS").then(|| list.to_owned());
-            User::read(false, &given, &EmailDomains::from_vars(&blocked).unwrap())
+            User::read(false, &given, &RecipientSettings::from_vars(&blocked).unwrap())
         };
         assert_eq!(read("example.com"), User::Unknown(WhyUnknown::DomainNotAdmitted));
         assert!(matches!(read("example.org"), User::Known(_)));
@@ -191,7 +246,7 @@ mod tests {
             ("given_name", "Alice"),
             ("nickname", "<b>"),
         ]);
-        let read = |named_by| match User::read(false, &given, &EmailDomains::default()).greeted(&given, named_by) {
+        let read = |named_by| match User::read(false, &given, &RecipientSettings::default()).greeted(&given, named_by) {
             User::Known(Recipient { locale, name, .. }) => (locale, name),
             User::Unknown(why) => panic!("{why:?}"),
         };

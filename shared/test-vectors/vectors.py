@@ -19,12 +19,17 @@ def mac(key, label, *fields):
     return hmac.new(key.encode(), message, hashlib.sha256).digest()
 
 
-def derive(key, pool, client, user, nonce, issued_at, alphabet, length):
+def sign_in(pool, client, user, address):
+    """What a challenge is bound to: also the address, where a right answer is to prove it."""
+    return [text.encode() for text in (pool, client, user, address) if text is not None]
+
+
+def derive(key, pool, client, user, nonce, issued_at, alphabet, length, address=None):
     symbols = ALPHABETS[alphabet]
     accepted = 256 - 256 % len(symbols)
     code = ""
     for block in itertools.count():
-        fields = [pool.encode(), client.encode(), user.encode(), bytes.fromhex(nonce), issued_at.to_bytes(8, "big")]
+        fields = [*sign_in(pool, client, user, address), bytes.fromhex(nonce), issued_at.to_bytes(8, "big")]
         for byte in mac(key, "code/v1", *fields, block.to_bytes(4, "big")):
             if byte < accepted and len(code) < length:
                 code += symbols[byte % len(symbols)]
@@ -36,11 +41,11 @@ def base64url(octets):
     return base64.urlsafe_b64encode(octets).decode().rstrip("=")
 
 
-def seal(key, pool, client, user, nonce, issued_at, kind, attempts, mails, last_sent):
+def seal(key, pool, client, user, nonce, issued_at, kind, attempts, mails, last_sent, address=None):
     key_id = mac(key, "key-id/v1")[:4].hex()
     nonce = base64url(bytes.fromhex(nonce))
     state = f"1.{kind}.{key_id}.{nonce}.{issued_at}.{attempts}.{mails}.{last_sent}"
-    tag = mac(key, "state/v1", pool.encode(), client.encode(), user.encode(), state.encode())[:16]
+    tag = mac(key, "state/v1", *sign_in(pool, client, user, address), state.encode())[:16]
     return f"{state}.{base64url(tag)}"
 
 
@@ -69,6 +74,7 @@ CODES = [
     {"issued_at": 0},
     # The same bytes with another border between two fields.
     {"pool": "eu-west-1_EXAMPLE1", "client": "example23456789"},
+    {"address": "alice@example.com"},
 ]
 
 FIRST_ROUND = {"kind": "code", "attempts": 0, "mails": 1, "last_sent": 1767268800}
@@ -78,6 +84,7 @@ STATES = [
     {"kind": "parameters", "mails": 0},
     {"kind": "repeat", "attempts": 1},
     {"user": "jürgen"},
+    {"address": "alice@example.com"},
 ]
 
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use auth_challenge::trigger::TriggerError;
 use serde_json::{Value, json};
@@ -14,11 +15,18 @@ enum Expected {
     Response(Value),
     /// A challenge with these public parameters among others, and so many mails.
     Challenge(Value, usize),
+    /// This `response`, in which `now` stands for the time.
+    Now(Value),
     /// This error.
     Error(&'static str),
 }
 
-use Expected::{Challenge, Error, Response};
+use Expected::{Challenge, Error, Now, Response};
+
+/// What pre-sign-up answers when it admits somebody. Never does it verify an address. (T33)
+fn sign_up(is_confirmed: bool) -> Expected {
+    Response(json!({"autoConfirmUser": is_confirmed, "autoVerifyEmail": false, "autoVerifyPhone": false}))
+}
 
 fn expected() -> Vec<(&'static str, Expected)> {
     let admitted = || Response(json!({}));
@@ -33,7 +41,35 @@ fn expected() -> Vec<(&'static str, Expected)> {
     let first = json!({"nextStep": "PROVIDE_CODE", "attemptsLeft": "3"});
     let again =
         |error: &str, attempts: &str| json!({"nextStep": "PROVIDE_CODE", "errorCode": error, "attemptsLeft": attempts});
+    let has_to_confirm = || sign_up(false);
+    let (as_before, as_before_v2) = (
+        || Response(json!({"claimsOverrideDetails": null})),
+        || Response(json!({"claimsAndScopeOverrideDetails": null})),
+    );
     vec![
+        ("pre-sign-up/plain", has_to_confirm()),
+        ("pre-sign-up/without-address", has_to_confirm()),
+        ("pre-sign-up/by-administrator", has_to_confirm()),
+        ("pre-sign-up/federated-user", has_to_confirm()),
+        ("pre-sign-up/claims-to-be-verified", has_to_confirm()),
+        ("pre-sign-up/hostile-metadata", has_to_confirm()),
+        ("pre-token-generation/sign-in", as_before()),
+        ("pre-token-generation/sign-in-v2", as_before_v2()),
+        ("pre-token-generation/sign-in-without-groups", as_before()),
+        ("pre-token-generation/device", as_before()),
+        ("pre-token-generation/new-password", as_before()),
+        ("pre-token-generation/hosted-pages", as_before_v2()),
+        ("pre-token-generation/refresh", as_before()),
+        ("pre-token-generation/unverified-address", as_before()),
+        ("pre-token-generation/federated-user", as_before()),
+        ("pre-token-generation/source-of-the-future", as_before_v2()),
+        ("pre-token-generation/program", as_before_v2()),
+        ("pre-token-generation/hostile-metadata", as_before_v2()),
+        ("post-authentication/plain", admitted()),
+        ("post-authentication/unverified-address", admitted()),
+        ("post-authentication/new-device", admitted()),
+        ("post-authentication/fields-of-the-future", admitted()),
+        ("post-authentication/hostile-metadata", admitted()),
         ("pre-authentication/plain", admitted()),
         ("pre-authentication/client-metadata", admitted()),
         ("pre-authentication/unknown-user", admitted()),
@@ -114,10 +150,82 @@ fn expected_under_settings() -> Vec<(Settings, Vec<(&'static str, Expected)>)> {
     let tokens = || define(None, true, false);
     let failure = || define(None, false, true);
     let not_allowed = || Error("This sign-in is not allowed");
+    let no_sign_up = || Error("This sign-up is not allowed");
+    let claims = json!({"claimsToAddOrOverride": {"signed_in_by": "otp", "signed_in_at": "now"}});
+    let groups = json!({
+        "groupsToOverride": ["staff"],
+        "iamRolesToOverride": ["arn:aws:iam::111122223333:role/staff"],
+        "preferredRole": "arn:aws:iam::111122223333:role/staff",
+    });
+    let both = json!({"idTokenGeneration": claims, "accessTokenGeneration": claims, "groupOverrideDetails": groups});
+    let (mut with_groups, mut without_groups) = (claims.clone(), claims);
+    with_groups["groupOverrideDetails"] = groups;
+    without_groups["groupOverrideDetails"] = json!({"groupsToOverride": [], "iamRolesToOverride": []});
+    let (one, two) = (
+        |changes: &Value| Now(json!({"claimsOverrideDetails": changes})),
+        |changes: &Value| Now(json!({"claimsAndScopeOverrideDetails": changes})),
+    );
+    let none = Value::Null;
     vec![
+        (
+            &[("AUTO_CONFIRM", "true")],
+            vec![
+                ("pre-sign-up/plain", sign_up(true)),
+                ("pre-sign-up/claims-to-be-verified", sign_up(true)),
+                ("pre-sign-up/by-administrator", sign_up(false)),
+                ("pre-sign-up/federated-user", sign_up(false)),
+            ],
+        ),
+        (
+            &[("ONLY_BY_CODE", "true"), ("ALLOWED_CLIENT_IDS", "1example23456789")],
+            vec![
+                ("pre-token-generation/sign-in", one(&none)),
+                ("pre-token-generation/sign-in-v2", two(&none)),
+                ("pre-token-generation/device", one(&none)),
+                ("pre-token-generation/refresh", one(&none)),
+                ("pre-token-generation/program", two(&none)),
+                ("pre-token-generation/new-password", not_allowed()),
+                ("pre-token-generation/hosted-pages", not_allowed()),
+                ("pre-token-generation/unverified-address", not_allowed()),
+                ("pre-token-generation/federated-user", not_allowed()),
+                ("pre-token-generation/source-of-the-future", not_allowed()),
+            ],
+        ),
+        (
+            &[("ONLY_BY_CODE", "true"), ("ALLOWED_CLIENT_IDS", "another")],
+            vec![
+                ("pre-token-generation/sign-in", not_allowed()),
+                ("pre-token-generation/refresh", not_allowed()),
+                ("pre-token-generation/program", two(&none)),
+            ],
+        ),
+        (
+            &[("SIGN_IN_CLAIMS", "true")],
+            vec![
+                ("pre-token-generation/sign-in", one(&with_groups)),
+                ("pre-token-generation/sign-in-v2", two(&both)),
+                ("pre-token-generation/sign-in-without-groups", one(&without_groups)),
+                ("pre-token-generation/hostile-metadata", two(&both)),
+                ("pre-token-generation/refresh", one(&none)),
+                ("pre-token-generation/new-password", one(&none)),
+                ("pre-token-generation/hosted-pages", two(&none)),
+                ("pre-token-generation/unverified-address", one(&none)),
+            ],
+        ),
+        (
+            // There is nothing to look into, and nobody is kept from signing in by that.
+            &[
+                ("VERIFY_BY_CODE", "true"),
+                ("LIMITS_TABLE", "limits"),
+                ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1"),
+            ],
+            vec![("post-authentication/plain", admitted()), ("post-authentication/unverified-address", admitted())],
+        ),
         (
             &[("MAINTENANCE", "true")],
             vec![
+                ("pre-sign-up/plain", Error("Signing in is paused, please try again later")),
+                ("pre-sign-up/by-administrator", sign_up(false)),
                 ("pre-authentication/plain", Error("Signing in is paused, please try again later")),
                 ("define-auth-challenge/first-round", failure()),
                 ("define-auth-challenge/right-answer", tokens()),
@@ -125,7 +233,11 @@ fn expected_under_settings() -> Vec<(Settings, Vec<(&'static str, Expected)>)> {
         ),
         (
             &[("ALLOWED_CLIENT_IDS", "another")],
-            vec![("pre-authentication/plain", not_allowed()), ("define-auth-challenge/first-round", failure())],
+            vec![
+                ("pre-sign-up/plain", no_sign_up()),
+                ("pre-authentication/plain", not_allowed()),
+                ("define-auth-challenge/first-round", failure()),
+            ],
         ),
         (
             &[("REQUIRED_CLIENT_METADATA", "tenant=custom:tenant,termsAccepted")],
@@ -139,6 +251,9 @@ fn expected_under_settings() -> Vec<(Settings, Vec<(&'static str, Expected)>)> {
         (
             &[("ALLOWED_EMAIL_DOMAINS", "example.org")],
             vec![
+                ("pre-sign-up/plain", no_sign_up()),
+                ("pre-sign-up/without-address", no_sign_up()),
+                ("pre-sign-up/by-administrator", sign_up(false)),
                 ("pre-authentication/plain", not_allowed()),
                 ("define-auth-challenge/first-round", challenge()),
                 ("create-auth-challenge/first-round", Challenge(json!({"attemptsLeft": "3"}), 0)),
@@ -214,6 +329,13 @@ async fn check(pool: &Running, expected: Vec<(&str, Expected)>) {
         };
         match expected {
             Response(expected) => assert_eq!((response, mails), (expected, 0), "{case}"),
+            Now(expected) => {
+                let seconds: Vec<u64> = response.to_string().split('"').filter_map(|text| text.parse().ok()).collect();
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+                assert!(seconds.iter().all(|at| (now - 20..=now).contains(at)), "{case}: {response}");
+                let text = seconds.iter().fold(response.to_string(), |text, at| text.replace(&at.to_string(), "now"));
+                assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected, "{case}");
+            }
             Challenge(expected, expected_mails) => {
                 let public = response["publicChallengeParameters"].as_object().unwrap();
                 for (key, value) in expected.as_object().unwrap() {
@@ -245,22 +367,48 @@ fn every_event_is_tried_and_there_are_enough() {
     assert!(tried.len() >= 24);
 }
 
+/// What a function gets that somebody has attached to another trigger than its own.
+#[tokio::test]
+async fn f34_no_function_takes_the_events_of_another_trigger() {
+    let pool = start_with_example_settings(&[]).await;
+    let cases = [
+        "pre-sign-up/plain",
+        "pre-authentication/plain",
+        "define-auth-challenge/first-round",
+        "create-auth-challenge/first-round",
+        "verify-auth-challenge/no-challenge",
+        "pre-token-generation/sign-in",
+        "post-authentication/plain",
+    ];
+    let functions = cases.map(|case| case.split('/').next().unwrap());
+    for case in cases {
+        let event = std::fs::read_to_string(workspace().join(format!("events/{case}.json"))).unwrap();
+        for function in functions.into_iter().filter(|function| !case.starts_with(function)) {
+            let error = pool.invoke(function, event.clone()).await.unwrap_err();
+            assert_eq!(error["errorMessage"], "The sign-in request could not be read", "{function}: {case}");
+        }
+    }
+}
+
 /// Bodies that Cognito would never send, to each function: a fixed error or a refusal, and the function lives on.
 #[tokio::test]
 async fn f34_hostile_payloads_are_answered_in_our_words() {
     let pool = start_with_example_settings(&[]).await;
     let fixed = TriggerError::ALL.map(|error| error.to_string());
-    for (function, trigger) in [
-        ("pre-authentication", "PreAuthentication"),
-        ("define-auth-challenge", "DefineAuthChallenge"),
-        ("create-auth-challenge", "CreateAuthChallenge"),
-        ("verify-auth-challenge", "VerifyAuthChallengeResponse"),
+    for (function, source) in [
+        ("pre-sign-up", "PreSignUp_SignUp"),
+        ("pre-authentication", "PreAuthentication_Authentication"),
+        ("define-auth-challenge", "DefineAuthChallenge_Authentication"),
+        ("create-auth-challenge", "CreateAuthChallenge_Authentication"),
+        ("verify-auth-challenge", "VerifyAuthChallengeResponse_Authentication"),
+        ("pre-token-generation", "TokenGeneration_Authentication"),
+        ("post-authentication", "PostAuthentication_Authentication"),
     ] {
         let event = |request: Value| {
             json!({
                 "version": "1", "region": "eu-west-1", "userPoolId": "eu-west-1_EXAMPLE", "userName": "eve",
                 "callerContext": {"awsSdkVersion": "x", "clientId": "1example"},
-                "triggerSource": format!("{trigger}_Authentication"), "request": request, "response": {},
+                "triggerSource": source, "request": request, "response": {},
             })
         };
         let round = json!({"challengeName": "CUSTOM_CHALLENGE", "challengeResult": true, "challengeMetadata": "X"});
@@ -298,6 +446,7 @@ async fn f34_hostile_payloads_are_answered_in_our_words() {
                 Ok(reply) => {
                     assert_ne!(reply["response"]["issueTokens"], true, "{function}: {shown}");
                     assert_ne!(reply["response"]["answerCorrect"], true, "{function}: {shown}");
+                    assert_ne!(reply["response"]["autoConfirmUser"], true, "{function}: {shown}");
                 }
             }
         }

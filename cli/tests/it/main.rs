@@ -2,7 +2,11 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test stops at a surprise")]
 
+mod around;
 mod attack;
+#[path = "../../../limits/tests/it/dynamodb.rs"]
+#[allow(dead_code, reason = "nothing fails here")]
+mod dynamodb;
 mod events;
 mod hostile;
 mod leaks;

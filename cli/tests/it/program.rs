@@ -62,6 +62,21 @@ fn sign_in_does_a_whole_sign_in() {
 }
 
 #[test]
+fn functions_around_a_sign_in_are_built_and_attached_when_they_are_named() {
+    let child = custom_auth()
+        .args(["local", "--port", "0", "--function", "PreSignUp=pre-sign-up"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut program = Program(child);
+    let lines = BufReader::new(program.0.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
+    let functions = lines.into_iter().find(|line| line.starts_with("Lambda Invoke")).unwrap();
+    let named = "create-auth-challenge, define-auth-challenge, pre-authentication, pre-sign-up, verify-auth-challenge)";
+    assert!(functions.ends_with(named), "{functions}");
+}
+
+#[test]
 fn sign_in_starts_what_it_needs() {
     // Behind a proxy, too.
     let Output { status, stdout, .. } =

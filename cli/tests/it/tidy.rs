@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use auth_challenge::settings::{
-    CreateSettings, DefineSettings, LimitsSettings, LogSettings, Lookup, MailSettings, PreAuthenticationSettings,
-    SesSettings, SettingsError, VARIABLES, VerifySettings,
+    CreateSettings, DefineSettings, LimitsSettings, LogSettings, Lookup, MailSettings, PostAuthenticationSettings,
+    PreAuthenticationSettings, PreSignUpSettings, PreTokenGenerationSettings, SesSettings, SettingsError, VARIABLES,
+    VerifySettings,
 };
 
 use crate::running::workspace;
@@ -27,7 +28,7 @@ fn settings(vars: &BTreeMap<String, String>) -> Result<String, SettingsError> {
         _ => vars.get(name).cloned(),
     };
     Ok(format!(
-        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         PreAuthenticationSettings::from_vars(vars)?,
         DefineSettings::from_vars(vars)?,
         CreateSettings::from_vars(vars)?,
@@ -36,6 +37,9 @@ fn settings(vars: &BTreeMap<String, String>) -> Result<String, SettingsError> {
         SesSettings::from_vars(vars)?,
         LimitsSettings::from_vars(vars)?,
         LogSettings::from_vars(vars)?,
+        PreSignUpSettings::from_vars(vars)?,
+        PreTokenGenerationSettings::from_vars(vars)?,
+        PostAuthenticationSettings::from_vars(vars)?,
     ))
 }
 
@@ -217,7 +221,8 @@ fn the_readme_is_short() {
 #[test]
 fn the_code_map_names_every_source_file() {
     let map = read("ARCHITECTURE.md");
-    for package in ["shared", "mail", "limits", "local-pool", "cli", "functions/create-auth-challenge"] {
+    let functions = ["functions/create-auth-challenge", "functions/post-authentication"];
+    for package in ["shared", "mail", "limits", "local-pool", "cli"].into_iter().chain(functions) {
         let (_, section) = map.split_once(&format!("\n- `{package}/src/`")).unwrap_or_else(|| panic!("no {package}"));
         let section = section.split("\n- `").next().unwrap();
         for file in files(&workspace().join(package).join("src")) {
@@ -240,15 +245,28 @@ fn files(folder: &Path) -> Vec<String> {
 
 /// Invariants 2 and 6: what the functions are built of.
 #[test]
-fn r61_two_functions_can_call_a_service_and_none_knows_the_local_pool() {
+fn r61_each_function_can_call_the_services_that_it_needs_and_none_knows_the_local_pool() {
     for entry in fs::read_dir(workspace().join("functions")).unwrap() {
         let folder = entry.unwrap().path();
         let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
-        let is = |name: &str| folder.ends_with(name);
-        let mails = ["aws-sdk-", "hyper", "reqwest"].iter().any(|crate_| manifest.contains(crate_));
-        assert_eq!(mails, is("create-auth-challenge"), "{}", folder.display());
-        let counts = manifest.contains("limits-table");
-        assert_eq!(counts, is("create-auth-challenge") || is("verify-auth-challenge"), "{}", folder.display());
-        assert!(!manifest.contains("local-pool"), "{}", folder.display());
+        let needs: &[&str] = match folder.file_name().unwrap().to_str().unwrap() {
+            "create-auth-challenge" => &["aws-sdk-sesv2", "hyper", "limits-table"],
+            "verify-auth-challenge" => &["limits-table"],
+            "post-authentication" => &["aws-sdk-cognitoidentityprovider", "limits-table"],
+            _ => &[],
+        };
+        let could =
+            ["aws-sdk-cognito", "aws-sdk-dynamodb", "aws-sdk-sesv2", "hyper", "reqwest", "limits-table", "local-pool"];
+        for crate_ in could {
+            let is_needed = needs.iter().any(|needed| needed.starts_with(crate_));
+            assert_eq!(manifest.contains(crate_), is_needed, "{}: {crate_}", folder.display());
+        }
+        let services = manifest.matches("aws-sdk-").count();
+        assert_eq!(
+            services,
+            needs.iter().filter(|needed| needed.starts_with("aws-sdk-")).count(),
+            "{}",
+            folder.display()
+        );
     }
 }

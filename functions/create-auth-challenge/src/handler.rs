@@ -39,10 +39,10 @@ impl Handler {
         chance: &mut impl CryptoRng,
     ) -> Result<CognitoEventUserPoolsCreateAuthChallengeResponse, TriggerError> {
         let settings = &self.settings;
-        let sign_in = SignIn::read(&event.cognito_event_user_pools_header)?;
         let request = &event.request;
-        let user = User::read(request.user_not_found, &request.user_attributes, &settings.domains)
+        let user = User::read(request.user_not_found, &request.user_attributes, &settings.recipients)
             .greeted(&request.user_attributes, settings.greeting_attribute.as_deref());
+        let sign_in = SignIn::read(&event.cognito_event_user_pools_header)?.of(&user);
         let rounds = Rounds::read(&request.session, &settings.challenge.keys, &sign_in);
         let metadata = ClientMetadata::read(&request.client_metadata);
         let no_challenge = |_: &TriggerError| tracing::error!(client = sign_in.client_id, "no_challenge");

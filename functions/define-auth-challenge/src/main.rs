@@ -18,9 +18,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     trigger::init(&env)?;
     let settings = DefineSettings::from_vars(&env)?;
     trigger::serve(async |event: CognitoEventUserPoolsDefineAuthChallenge| {
-        let sign_in = SignIn::read(&event.cognito_event_user_pools_header)?;
         let request = &event.request;
-        let user = User::read(request.user_not_found, &request.user_attributes, &settings.domains);
+        let user = User::read(request.user_not_found, &request.user_attributes, &settings.recipients);
+        let sign_in = SignIn::read(&event.cognito_event_user_pools_header)?.of(&user);
         let rounds = Rounds::read(&request.session, &settings.challenge.keys, &sign_in);
         let metadata = ClientMetadata::read(&request.client_metadata);
         let must_change_password = must_change_password(&request.user_attributes);

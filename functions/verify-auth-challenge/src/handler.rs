@@ -26,9 +26,9 @@ impl Handler {
         event: &CognitoEventUserPoolsVerifyAuthChallenge,
         now: UnixSeconds,
     ) -> Result<CognitoEventUserPoolsVerifyAuthChallengeResponse, TriggerError> {
-        let sign_in = SignIn::read(&event.cognito_event_user_pools_header)?;
         let request = &event.request;
-        let user = User::read(request.user_not_found, &request.user_attributes, &self.settings.domains);
+        let user = User::read(request.user_not_found, &request.user_attributes, &self.settings.recipients);
+        let sign_in = SignIn::read(&event.cognito_event_user_pools_header)?.of(&user);
         let metadata = ClientMetadata::read(&request.client_metadata);
         // Cognito sends a string. Anything else is no code, like an empty answer.
         let answer = request.challenge_answer.as_ref().and_then(|answer| answer.as_str()).unwrap_or_default();
@@ -71,7 +71,8 @@ impl Handler {
         let challenge = &self.settings.challenge;
         let key = challenge.keys.find(state.key_id).ok_or(TriggerError::Internal)?;
         let tag = Answer::read(answer, challenge.format.alphabet).tag(key, sign_in, &state.nonce);
-        let answered = Answered { tag: &tag, right: verdict == Verdict::Accept };
+        let proof = sign_in.proof(key);
+        let answered = Answered { tag: &tag, right: verdict == Verdict::Accept, proof: proof.as_deref() };
         let account = AccountKey::new(key, sign_in, user);
         let count = |account: &Account| account.answer(counts.limits(), &sign_in.client_id, state, answered, now);
         match counts.count(&account, now, count).await.map_err(|_| TriggerError::Internal)? {

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use auth_challenge::challenge::{ChallengeKind, ChallengeState, Nonce, UnixSeconds};
 use auth_challenge::code::{Alphabet, CodeFormat, CodeKey};
-use auth_challenge::limits::{AccountKey, Answered, Limited};
+use auth_challenge::limits::{Account, AccountKey, Answered, Limited};
 use auth_challenge::settings::{AwsSettings, LimitsSettings};
 use futures_util::future::join_all;
-use limits_table::{Counts, Unavailable};
+use limits_table::{Counts, Proofs, Unavailable};
 
 use crate::dynamodb::{DynamoDb, Fault};
 
@@ -66,11 +66,36 @@ async fn give(
 }
 
 async fn answer(counts: &Counts, state: &ChallengeState, tag: &str) -> Result<Result<(), Limited>, Unavailable> {
-    give(counts, state, Answered { tag, right: false }).await
+    give(counts, state, Answered { tag, right: false, proof: None }).await
 }
 
 async fn accept(counts: &Counts, state: &ChallengeState) -> Result<Result<(), Limited>, Unavailable> {
-    give(counts, state, Answered { tag: "right", right: true }).await
+    give(counts, state, Answered { tag: "right", right: true, proof: None }).await
+}
+
+#[tokio::test]
+async fn an_account_can_be_looked_at_without_the_right_to_read_and_is_left_as_it_was() {
+    let dynamodb = DynamoDb::start().await;
+    let vars = |name: &str| match name {
+        "AWS_REGION" => Some("eu-west-1".to_owned()),
+        "AWS_ENDPOINT_URL_DYNAMODB" => Some(dynamodb.url.clone()),
+        "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("example".to_owned()),
+        _ => None,
+    };
+    let proofs = Proofs::new("limits".to_owned(), AwsSettings::from_vars(&vars).unwrap());
+    assert_eq!(proofs.look(&alice()).await, Ok(Account::default()));
+    assert!(dynamodb.tables.lock().unwrap().items.is_empty(), "nobody was there, and nobody is now");
+
+    let answer = Answered { tag: "right", right: true, proof: Some("a proof") };
+    give(&counts(&dynamodb), &challenge(1), answer).await.unwrap().unwrap();
+    let before = dynamodb.tables.lock().unwrap().items.clone();
+    let account = proofs.look(&alice()).await.unwrap();
+    assert!(account.has("a proof", NOW) && !account.has("another", NOW));
+    assert_eq!(dynamodb.tables.lock().unwrap().items, before);
+
+    let refuse = Fault::Error(400, "AccessDeniedException");
+    dynamodb.tables.lock().unwrap().always = Some(refuse);
+    assert_eq!(proofs.look(&alice()).await, Err("access_denied"));
 }
 
 async fn start(counts: &Counts, n: u64) -> Result<Result<ChallengeState, Limited>, Unavailable> {
@@ -124,13 +149,17 @@ async fn g14_faults_among_many_calls_let_nobody_hear_more_than_was_counted() {
         dynamodb.tables.lock().unwrap().faults.extend(faults);
         let calls = (0..200).map(|n| {
             let counts = Arc::clone(&counts);
-            tokio::spawn(async move { give(&counts, &challenge, Answered { tag: &n.to_string(), right }).await })
+            tokio::spawn(async move {
+                give(&counts, &challenge, Answered { tag: &n.to_string(), right, proof: None }).await
+            })
         });
         let heard = join_all(calls).await.into_iter().filter(|call| *call.as_ref().unwrap() == Ok(Ok(()))).count();
         assert!(heard <= if right { 1 } else { 3 }, "{heard}");
         // Whoever comes later, when all is well again.
-        let _ =
-            join_all((0..4).map(|n| give(&counts, &challenge, Answered { tag: ["a", "b", "c", "d"][n], right }))).await;
+        let _ = join_all(
+            (0..4).map(|n| give(&counts, &challenge, Answered { tag: ["a", "b", "c", "d"][n], right, proof: None })),
+        )
+        .await;
         let item = dynamodb.tables.lock().unwrap().items["alice"]["counts"]["S"].as_str().unwrap().to_owned();
         assert!(item.contains(if right { "\"accepted\":{" } else { "\"failures\":3" }), "{item}");
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use local_pool::build;
+use local_pool::trigger::Trigger;
 
 /// A workspace with one package that has these programs, all of this source.
 fn workspace(name: &str, programs: &[&str], source: &str) -> PathBuf {
@@ -11,7 +12,8 @@ fn workspace(name: &str, programs: &[&str], source: &str) -> PathBuf {
     let package = root.join("functions/all");
     fs::create_dir_all(&package).unwrap();
     fs::write(root.join("Cargo.toml"), "[workspace]\nmembers = [\"functions/*\"]\nresolver = \"3\"\n").unwrap();
-    let mut manifest = "[package]\nname = \"all\"\nedition = \"2024\"\n".to_owned();
+    // Each has a name of its own, because all may be given the same target folder.
+    let mut manifest = format!("[package]\nname = \"{name}\"\nedition = \"2024\"\n");
     for program in programs {
         manifest.push_str(&format!("[[bin]]\nname = \"{program}\"\npath = \"main.rs\"\n"));
     }
@@ -25,14 +27,14 @@ const ALL: [&str; 4] =
 
 #[tokio::test]
 async fn the_programs_are_found() {
-    let programs = build::functions(&workspace("good", &ALL, "fn main() {}"), "dev").await.unwrap();
+    let programs = build::functions(&workspace("good", &ALL, "fn main() {}"), "dev", &Trigger::OURS).await.unwrap();
     assert_eq!(programs.len(), 4);
     assert!(programs.iter().all(|(name, path)| path.is_file() && path.to_str().unwrap().contains(name)));
 }
 
 #[tokio::test]
 async fn f62_a_function_that_does_not_build_is_told() {
-    let why = async |root: PathBuf| build::functions(&root, "dev").await.unwrap_err().to_string();
+    let why = async |root: PathBuf| build::functions(&root, "dev", &Trigger::OURS).await.unwrap_err().to_string();
     let expected = "the functions do not build: mend what cargo complains of above, and start again";
     assert_eq!(why(workspace("bad", &ALL, "fn main() { nonsense }")).await, expected);
     assert_eq!(why(workspace("missing", &ALL[..3], "fn main() {}")).await, expected);
@@ -46,7 +48,7 @@ async fn f62_a_function_that_does_not_build_is_told() {
 #[tokio::test]
 async fn the_build() {
     if let Ok(root) = std::env::var("BUILD") {
-        build::functions(root.as_ref(), "dev").await.unwrap_err();
+        build::functions(root.as_ref(), "dev", &Trigger::OURS).await.unwrap_err();
     }
 }
 

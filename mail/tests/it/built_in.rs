@@ -283,7 +283,8 @@ fn every_length_of_code_is_shown_whole() {
     use auth_challenge::user::SignIn;
 
     let templates = templates(&[("APP_DOMAIN", "example.com")]);
-    let sign_in = SignIn { user_pool_id: "p".to_owned(), client_id: "c".to_owned(), user_name: "u".to_owned() };
+    let sign_in =
+        SignIn { user_pool_id: "p".to_owned(), client_id: "c".to_owned(), user_name: "u".to_owned(), unproved: None };
     for alphabet in [Alphabet::Digits, Alphabet::Letters] {
         for length in MIN_LENGTH..=MAX_LENGTH {
             let mut message = message("ar");

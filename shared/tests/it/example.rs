@@ -29,12 +29,13 @@ pub(crate) fn sign_in() -> SignIn {
         user_pool_id: "eu-west-1_EXAMPLE".to_owned(),
         client_id: "1example23456789".to_owned(),
         user_name: "7d5ba2f0-6d1b-4e0f-9d3f-2f1f0c6b9d11".to_owned(),
+        unproved: None,
     }
 }
 
 pub(crate) fn alice() -> User {
     let address = EmailAddress::parse("alice@example.com").unwrap();
-    User::Known(Recipient { address, locale: None, name: None })
+    User::Known(Recipient { address, verified: true, locale: None, name: None })
 }
 
 pub(crate) fn nobody() -> User {
@@ -140,7 +141,12 @@ impl Vector {
     }
 
     pub(crate) fn sign_in(&self) -> SignIn {
-        SignIn { user_pool_id: self.text("pool"), client_id: self.text("client"), user_name: self.text("user") }
+        SignIn {
+            user_pool_id: self.text("pool"),
+            client_id: self.text("client"),
+            user_name: self.text("user"),
+            unproved: self.0["address"].as_str().and_then(EmailAddress::parse),
+        }
     }
 
     pub(crate) fn nonce(&self) -> Nonce {

@@ -30,7 +30,7 @@ fn fresh(n: u64, now: UnixSeconds) -> ChallengeState {
 }
 
 fn wrong(tag: &str) -> Answered<'_> {
-    Answered { tag, right: false }
+    Answered { tag, right: false, proof: None }
 }
 
 /// An account that sign-ins happen to.
@@ -65,7 +65,7 @@ impl Life {
     }
 
     fn accept(&mut self, state: &ChallengeState, now: UnixSeconds) -> Result<(), Limited> {
-        self.give(state, Answered { tag: "right", right: true }, now)
+        self.give(state, Answered { tag: "right", right: true, proof: None }, now)
     }
 
     fn give(&mut self, state: &ChallengeState, answer: Answered<'_>, now: UnixSeconds) -> Result<(), Limited> {

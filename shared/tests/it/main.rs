@@ -9,6 +9,7 @@
     reason = "a test stops at a surprise"
 )]
 
+mod around;
 mod codes;
 mod contract;
 mod decisions;

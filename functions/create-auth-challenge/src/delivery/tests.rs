@@ -159,6 +159,7 @@ fn challenge(user: &User, rounds: Rounds, metadata: ClientMetadata) -> Challenge
         user_pool_id: "eu-west-1_EXAMPLE".to_owned(),
         client_id: "1example".to_owned(),
         user_name: "alice".to_owned(),
+        unproved: None,
     };
     let now = std::time::SystemTime::now().into();
     decide(&settings(), &sign_in, user, &rounds, &metadata, now, &mut UnwrapErr(SysRng)).unwrap()
@@ -166,7 +167,7 @@ fn challenge(user: &User, rounds: Rounds, metadata: ClientMetadata) -> Challenge
 
 fn alice() -> User {
     let address = EmailAddress::parse("alice@example.com").unwrap();
-    User::Known(Recipient { address, locale: None, name: None })
+    User::Known(Recipient { address, verified: true, locale: None, name: None })
 }
 
 fn nobody() -> User {

@@ -123,7 +123,7 @@ impl World {
         answer: &str,
     ) -> Verdict {
         let sign_in = SignIn::read(&event.cognito_event_user_pools_header).unwrap();
-        let user = User::read(false, &event.request.user_attributes, &self.verify.domains);
+        let user = User::read(false, &event.request.user_attributes, &self.verify.recipients);
         let (private, metadata) = (&response.private_challenge_parameters, ClientMetadata::default());
         verify_auth_challenge::decide(&self.verify, &sign_in, &user, private, answer, &metadata, later(60)).0
     }
