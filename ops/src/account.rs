@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc as Shared;
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_cloudformation as cloudformation;
@@ -18,8 +19,10 @@ use aws_smithy_runtime_api::client::interceptors::context::AfterDeserializationI
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::DateTime;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::date_time::Format;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde_json::Value;
 
@@ -108,11 +111,27 @@ impl Account {
     ///
     /// When it cannot be described.
     pub async fn pool(&self) -> Result<Members, String> {
+        self.described().await.map(|(pool, _)| pool)
+    }
+
+    /// The same, and by how many seconds our clock is ahead of AWS's.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be described.
+    pub async fn pool_and_clock(&self, now: impl Fn() -> SystemTime) -> Result<(Members, Result<i64, String>), String> {
+        let (pool, reply) = self.described().await?;
+        let now = DateTime::from(now()).secs();
+        let ahead = reply.date().map(|date| now - date.secs()).ok_or_else(|| "the reply has no date".to_owned());
+        Ok((pool, ahead))
+    }
+
+    async fn described(&self) -> Result<(Members, Reply), String> {
         let reply = Reply::default();
         let call = self.cognito.describe_user_pool().user_pool_id(&self.user_pool_id);
         call.customize().interceptor(reply.clone()).send().await.map_err(|error| told("DescribeUserPool", &error))?;
         match reply.json().map(|mut reply| reply["UserPool"].take()) {
-            Some(Value::Object(pool)) => Ok(pool),
+            Some(Value::Object(pool)) => Ok((pool, reply)),
             _ => Err("DescribeUserPool: the reply is no pool".to_owned()),
         }
     }
@@ -306,7 +325,7 @@ pub struct FunctionFacts {
 pub struct Ses(ses::Client);
 
 impl Ses {
-    /// The account's sending, and the `Date` of the reply.
+    /// The account's sending.
     ///
     /// # Errors
     ///
@@ -398,13 +417,23 @@ impl PoolArn {
     }
 }
 
-/// Keeps the body of a reply, as it came.
+/// Keeps a reply as it came.
 #[derive(Clone, Debug, Default)]
-struct Reply(Shared<Mutex<Vec<u8>>>);
+struct Reply(Shared<Mutex<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    body: Vec<u8>,
+    date: Option<String>,
+}
 
 impl Reply {
     fn json(&self) -> Option<Value> {
-        serde_json::from_slice(&self.0.lock().ok()?).ok()
+        serde_json::from_slice(&self.0.lock().ok()?.body).ok()
+    }
+
+    fn date(&self) -> Option<DateTime> {
+        DateTime::from_str(self.0.lock().ok()?.date.as_ref()?, Format::HttpDate).ok()
     }
 
     fn object(&self, operation: &str) -> Result<Members, String> {
@@ -426,8 +455,9 @@ impl Intercept for Reply {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        if let (Some(body), Ok(mut kept)) = (context.response().body().bytes(), self.0.lock()) {
-            *kept = body.to_vec();
+        let response = context.response();
+        if let (Some(body), Ok(mut kept)) = (response.body().bytes(), self.0.lock()) {
+            *kept = Kept { body: body.to_vec(), date: response.headers().get("date").map(str::to_owned) };
         }
         Ok(())
     }

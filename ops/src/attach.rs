@@ -43,7 +43,7 @@ pub(crate) struct DetachArguments {
 
 /// Which functions are ours.
 #[derive(clap::Args)]
-struct Which {
+pub(crate) struct Which {
     /// CloudFormation stack of template.yaml, whose functions these are
     #[arg(long, value_name = "NAME", conflicts_with = "function")]
     stack: Option<String>,
@@ -211,7 +211,7 @@ pub(crate) async fn detach(arguments: DetachArguments) -> Result<(), String> {
 
 impl Which {
     /// The functions that were named, by ARN or by stack.
-    async fn functions(&self, account: &Account, pool: &PoolArn) -> Result<Functions, String> {
+    pub(crate) async fn functions(&self, account: &Account, pool: &PoolArn) -> Result<Functions, String> {
         let mut functions = Functions::new();
         for (trigger, arn) in &self.function {
             if arn.region() != pool.region() {

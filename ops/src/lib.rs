@@ -10,6 +10,8 @@
 
 pub mod account;
 mod attach;
+pub mod checks;
+mod doctor;
 pub mod permission;
 mod saved;
 pub mod settings;
@@ -31,9 +33,11 @@ enum Command {
     Attach(attach::Arguments),
     /// Take the functions away again, and give their triggers back to those that had them before
     Detach(attach::DetachArguments),
+    /// Look whether a user pool, its functions and SES are as a sign-in needs them
+    Doctor(doctor::Arguments),
 }
 
-/// Runs a command. What is an error stands in one line.
+/// Runs a command. `false` if `doctor` finds something wrong; an error stands in one line.
 ///
 /// # Errors
 ///
@@ -42,5 +46,6 @@ pub async fn run(line: CommandLine) -> Result<bool, String> {
     match line.command {
         Command::Attach(arguments) => attach::attach(arguments).await.map(|()| true),
         Command::Detach(arguments) => attach::detach(arguments).await.map(|()| true),
+        Command::Doctor(arguments) => doctor::doctor(arguments).await,
     }
 }

@@ -4,4 +4,6 @@
 
 mod attach;
 mod decisions;
+mod deployed;
+mod doctor;
 mod running;
