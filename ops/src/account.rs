@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc as Shared;
 use std::sync::Mutex;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_cloudformation as cloudformation;
 use aws_sdk_cognitoidentityprovider as cognito;
@@ -29,6 +30,9 @@ use serde_json::Value;
 use crate::permission::{self, COGNITO, INVOKE, statement_id};
 use crate::settings::Members;
 use crate::triggers::Arn;
+
+/// How long to wait for one reply before a call is made again.
+const ATTEMPT: Duration = Duration::from_secs(20);
 
 /// Which pool, and where.
 #[derive(Clone, Debug, clap::Args)]
@@ -88,6 +92,7 @@ impl Account {
             aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http)
+            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build())
             .region(Region::new(target.region().to_owned()));
         if let Some(url) = &target.endpoint_url {
             loader = loader.endpoint_url(url);

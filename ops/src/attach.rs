@@ -79,9 +79,11 @@ pub(crate) async fn attach(arguments: Arguments) -> Result<(), String> {
         let policy = account.policy(arn).await?;
         match grant(&policy, pool.as_str()) {
             Grant::ByArnAndAccount => println!("  {:<28}{arn}: given already", "permission"),
-            // Our own statement says both; whoever changed it has his reasons.
             _ if has_statement(&policy, &statement_id(&target.user_pool_id)) => {
-                println!("  {:<28}{arn}: given already", "permission");
+                let id = statement_id(&target.user_pool_id);
+                return Err(format!(
+                    "the policy of {arn} has a statement {id} that says something else than ours: remove it; nothing was changed"
+                ));
             }
             Grant::None | Grant::Any | Grant::ByArn => {
                 println!("  {:<28}{arn}: to invoke it, for this pool alone", "permission");

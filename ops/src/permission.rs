@@ -27,23 +27,32 @@ pub enum Grant {
 
 /// What this policy grants to the pool with this ARN.
 pub fn grant(policy: &Value, pool_arn: &str) -> Grant {
-    let statements = one_or_more(&policy["Statement"]);
-    statements.into_iter().map(|statement| granted_by(statement, pool_arn)).max().unwrap_or(Grant::None)
+    let said = |effect: &str| {
+        let statements =
+            one_or_more(&policy["Statement"]).into_iter().filter(|statement| statement["Effect"] == effect);
+        statements.map(|statement| concerns(statement, pool_arn)).max().unwrap_or(Grant::None)
+    };
+    // Whatever is denied stays denied.
+    if said("Deny") > Grant::None { Grant::None } else { said("Allow") }
 }
 
-fn granted_by(statement: &Value, pool_arn: &str) -> Grant {
+/// What a statement grants to the pool, or denies it.
+fn concerns(statement: &Value, pool_arn: &str) -> Grant {
     let has = |value: &Value, wanted: &[&str]| {
         one_or_more(value).iter().any(|value| wanted.iter().any(|wanted| value.as_str() == Some(*wanted)))
     };
     let principal = &statement["Principal"];
     let is_cognito = principal == "*" || has(&principal["Service"], &[COGNITO]);
-    if statement["Effect"] != "Allow" || !is_cognito || !has(&statement["Action"], &[INVOKE, "lambda:*", "*"]) {
+    if !is_cognito || !has(&statement["Action"], &[INVOKE, "lambda:*", "*"]) {
         return Grant::None;
     }
     let account = pool_arn.split(':').nth(4).unwrap_or_default();
     let (mut by_arn, mut by_account) = (false, false);
     let conditions = statement["Condition"].as_object();
-    for (_, condition) in conditions.into_iter().flatten() {
+    for (operator, condition) in conditions.into_iter().flatten() {
+        if !["ArnEquals", "ArnLike", "StringEquals", "StringLike"].contains(&operator.as_str()) {
+            return Grant::None;
+        }
         for (key, values) in condition.as_object().into_iter().flatten() {
             let values = one_or_more(values);
             let any = |is: &dyn Fn(&str) -> bool| values.iter().filter_map(|value| value.as_str()).any(is);
@@ -81,10 +90,9 @@ pub fn has_statement(policy: &Value, id: &str) -> bool {
 
 /// Policies write lists of one without the brackets.
 fn one_or_more(value: &Value) -> Vec<&Value> {
-    match value {
-        Value::Array(values) => values.iter().collect(),
-        Value::Null => Vec::new(),
-        value => vec![value],
+    match value.as_array() {
+        Some(values) => values.iter().collect(),
+        None => Some(value).filter(|value| !value.is_null()).into_iter().collect(),
     }
 }
 

@@ -89,9 +89,9 @@ impl Trigger {
         let versioned = (self == Trigger::PreTokenGeneration).then_some(PRE_TOKEN_GENERATION_CONFIG);
         let Some(config) = config.as_object_mut() else { return };
         for member in [self.name()].into_iter().chain(versioned) {
-            match &other[member] {
-                Value::Null => _ = config.remove(member),
-                value => _ = config.insert(member.to_owned(), value.clone()),
+            match other[member].is_null() {
+                true => _ = config.remove(member),
+                false => _ = config.insert(member.to_owned(), other[member].clone()),
             }
         }
     }

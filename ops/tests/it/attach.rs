@@ -261,6 +261,25 @@ async fn a_permission_that_is_missing_is_given_and_the_pool_left_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_statement_of_our_name_that_is_not_ours_is_not_taken_for_a_permission() {
+    let account = account("false-statement").await;
+    account.fates(|operation, _| match operation {
+        "GetPolicy" => Fate::Change(|reply| {
+            let statement = json!({"Sid": SID, "Effect": "Allow", "Principal": "*", "Action": "lambda:GetFunction"});
+            reply["Policy"] = json!(json!({"Statement": [statement]}).to_string());
+        }),
+        _ => Fate::Pass,
+    });
+    // There has to be a policy to change.
+    let config = json!({"DefineAuthChallenge": arn("define")});
+    account.call("UpdateUserPool", json!({"LambdaConfig": config})).await;
+    account.add_permission("define").await;
+    let error = attach(&account, &TWO[..1], &[]);
+    assert!(error.error().ends_with("that says something else than ours: remove it; nothing was changed"), "{error:?}");
+    assert_eq!(account.changes(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_setting_that_we_do_not_know_is_not_lost_but_refused() {
     let account = account("unknown").await;
     account.fates(|operation, _| match operation {

@@ -108,6 +108,7 @@ fn r48_a_policy_is_read_as_lambda_reads_it() {
     check(statement(json!({"ArnLike": {"AWS:SourceArn": format!("{pool}b")}})), Grant::None);
     check(statement(json!({"ArnLike": arn, "StringEquals": {"AWS:SourceAccount": "999"}})), Grant::None);
     check(statement(json!({"StringEquals": {"aws:PrincipalOrgID": "o-1"}})), Grant::None);
+    check(statement(json!({"StringNotEquals": account})), Grant::None);
     for (member, value) in [
         ("Effect", json!("Deny")),
         ("Principal", json!({"Service": "apigateway.amazonaws.com"})),
@@ -122,6 +123,9 @@ fn r48_a_policy_is_read_as_lambda_reads_it() {
     open["Principal"] = json!("*");
     open["Action"] = json!(["lambda:GetFunction", "lambda:*"]);
     check(open, Grant::ByArnAndAccount);
+    let mut denied = statement(json!({}));
+    denied["Effect"] = json!("Deny");
+    assert_eq!(grant(&json!({"Statement": [both, denied]}), pool), Grant::None);
     // The best of several, and a list of one without its brackets.
     let several = json!({"Statement": [statement(json!({})), both.clone()]});
     assert_eq!(grant(&several, pool), Grant::ByArnAndAccount);

@@ -178,6 +178,14 @@ impl Account {
         self.call("DescribeUserPool", json!({})).await["UserPool"].take()
     }
 
+    /// Gives somebody else a permission to invoke a function, past the front.
+    pub(crate) async fn add_permission(&self, function: &str) {
+        let url = format!("{}/2015-03-31/functions/{function}/policy", self.pool.endpoint);
+        let statement = json!({"StatementId": "x", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"});
+        let reply = self.front.http.post(url).body(statement.to_string()).send().await.unwrap();
+        assert_eq!(reply.status(), StatusCode::CREATED);
+    }
+
     /// The ids of the statements in the policy of a function, or of an alias.
     pub(crate) async fn statements(&self, function: &str) -> Vec<String> {
         let url = format!("{}/2015-03-31/functions/{function}/policy", self.pool.endpoint);
