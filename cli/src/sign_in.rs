@@ -244,7 +244,7 @@ async fn answer_from_terminal(
     }
 }
 
-/// What is typed for another mail. Codes have no vowels or no letters.
+/// What is typed for another mail. It is no code: those have no vowels.
 const RESEND: &str = "resend";
 
 /// The issuer that a token names, if it is a pool at this endpoint. Its keys show later whether it is true.
@@ -309,13 +309,18 @@ async fn call(http: &Client, pool: &Pool, operation: &str, mut parameters: Value
         .header("content-type", "application/x-amz-json-1.1")
         .header("x-amz-target", format!("AWSCognitoIdentityProviderService.{operation}"))
         .body(parameters.to_string());
-    let reply = request.send().await?;
+    let reply = request.send().await.map_err(|error| format!("no answer from {}: {}", pool.endpoint, cause(&error)))?;
     let succeeded = reply.status().is_success();
     let reply: Value = reply.json().await?;
     if succeeded {
         return Ok(reply);
     }
     Err(format!("{operation}: {}: {}", text(&reply, "/__type")?, text(&reply, "/message")?).into())
+}
+
+/// What an error comes from in the end.
+fn cause(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), cause)
 }
 
 fn text(reply: &Value, path: &str) -> Result<String, Box<dyn Error>> {

@@ -144,6 +144,10 @@ fn triggers(seen: &Snapshot, findings: &mut Findings) {
             (Some(is), Some(should)) if is != should => {
                 findings.add(check, Status::Wrong, format!("{is}, not {should}"), "custom-auth attach --replace");
             }
+            (Some(is), None) if trigger == Trigger::PreSignUp => {
+                let mend = "see that it sets autoVerifyEmail for nobody whose address is not proved";
+                findings.add(check, Status::Warning, format!("{is}, which can verify addresses"), mend);
+            }
             (Some(is), _) => findings.ok(check, is),
             (None, Some(should)) => {
                 findings.add(check, Status::Wrong, format!("nothing, not {should}"), "custom-auth attach");

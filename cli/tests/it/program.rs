@@ -121,6 +121,24 @@ async fn sign_in_asks_for_the_code_that_was_mailed_and_mails_it_again_if_told_so
 }
 
 #[test]
+fn the_commands_for_an_account_are_built_and_started_as_if_they_were_ours() {
+    let pool = ["--user-pool-id", "eu-west-1_Nowhere", "--endpoint-url", "http://127.0.0.1:1"];
+    for command in ["attach", "detach", "doctor"] {
+        let options: &[&str] = match command {
+            "detach" => &["--function", "PreSignUp=arn:aws:lambda:eu-west-1:111122223333:function:a"],
+            _ => &[],
+        };
+        let error = fails(custom_auth().arg(command).args(pool).args(options));
+        assert!(error.starts_with("error: DescribeUserPool: dispatch failure: "), "{error}");
+    }
+    // What cannot be read is told by it too, and its code is ours.
+    let output = custom_auth().args(["attach", "--help"]).output().unwrap();
+    let help = text(&output.stdout);
+    assert!(output.status.success() && help.contains("Usage: custom-auth attach [OPTIONS]"), "{help}");
+    assert_eq!(custom_auth().args(["doctor"]).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
 fn json_says_where_everything_is() {
     let (_program, addresses) = start();
     let endpoint = addresses["endpoint"].as_str().unwrap();

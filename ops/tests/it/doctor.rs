@@ -150,6 +150,10 @@ fn each_mistake_is_found() {
         &["warning: other triggers: UserMigration: UserMigration takes passwords"],
     );
     check(&in_pool("LambdaConfig.CustomMessage", json!(arn("x"))), &[]);
+    // T33: whoever verifies addresses there can have codes sent to an account that somebody else has prepared.
+    let verifies = format!("warning: trigger PreSignUp: {}, which can verify addresses", arn("x"));
+    check(&in_pool("LambdaConfig.PreSignUp", json!(arn("x"))), &[&verifies]);
+    check(&in_pool("LambdaConfig.PostAuthentication", json!(arn("x"))), &[]);
     let permission = "permission DefineAuthChallenge";
     check(
         &policy(json!({"ArnLike": {"AWS:SourceArn": format!("{POOL}x")}})),
