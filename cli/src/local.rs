@@ -331,7 +331,7 @@ pub(crate) async fn start(mut options: Options) -> Result<Server, Box<dyn Error>
 }
 
 /// The folder that this program was built from.
-fn workspace() -> &'static Path {
+pub(crate) fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 

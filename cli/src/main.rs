@@ -5,6 +5,7 @@
 mod event;
 mod local;
 mod mail;
+mod ops;
 mod risk;
 mod sign_in;
 
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Passwordless sign-in for Amazon Cognito, on this machine.
+/// Passwordless sign-in for Amazon Cognito, on this machine and into an account.
 ///
 /// Without a command it starts the local pool. The functions take their settings from the environment, as in
 /// `CODE_LENGTH=6 cargo run`; docs/settings.md lists them.
@@ -38,23 +39,39 @@ enum Command {
     Mail(mail::Arguments),
     /// Print what guessing comes to in a year, with the settings that are set
     Risk,
+    /// Attach the functions to a user pool in an AWS account; everything else in it stays as it is
+    #[command(disable_help_flag = true)]
+    Attach(ops::Arguments),
+    /// Take the functions away again, and give their triggers back to those that had them before
+    #[command(disable_help_flag = true)]
+    Detach(ops::Arguments),
+    /// Look whether a user pool, its functions and SES are as a sign-in needs them
+    #[command(disable_help_flag = true)]
+    Doctor(ops::Arguments),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let CommandLine { command, local } = CommandLine::parse();
-    let done: Result<(), Box<dyn Error>> = match command.unwrap_or(Command::Local(local)) {
-        Command::Local(arguments) => local::run(*arguments).await,
-        Command::SignIn(arguments) => sign_in::run(arguments).await,
-        Command::Event(arguments) => event::run(&arguments),
-        Command::Mail(arguments) => mail::run(&arguments),
-        Command::Risk => risk::run(),
+    let done: Result<ExitCode, Box<dyn Error>> = match command.unwrap_or(Command::Local(local)) {
+        Command::Local(arguments) => local::run(*arguments).await.map(succeeded),
+        Command::SignIn(arguments) => sign_in::run(arguments).await.map(succeeded),
+        Command::Event(arguments) => event::run(&arguments).map(succeeded),
+        Command::Mail(arguments) => mail::run(&arguments).map(succeeded),
+        Command::Risk => risk::run().map(succeeded),
+        Command::Attach(arguments) => ops::run("attach", arguments).await,
+        Command::Detach(arguments) => ops::run("detach", arguments).await,
+        Command::Doctor(arguments) => ops::run("doctor", arguments).await,
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn succeeded((): ()) -> ExitCode {
+    ExitCode::SUCCESS
 }

@@ -1,11 +1,13 @@
-//! `custom-auth sign-in`: one whole sign-in, step by step.
+//! `custom-auth sign-in`: one whole sign-in, step by step. At a local pool the code is taken from the mailbox; at any other, from the
+//! person who has got the mail.
 
 use std::error::Error;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::jwk::JwkSet;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, dangerous, decode, decode_header};
 use local_pool::server::{Options, bind};
 use local_pool::ses::Mail;
 use parking_lot::Mutex;
@@ -26,22 +28,69 @@ pub(crate) struct Arguments {
     /// Start a pool for this sign-in, even if one runs on port 9229
     #[arg(long, conflicts_with = "endpoint_url")]
     new: bool,
+    /// App client of a user pool in AWS, or at the endpoint; you are asked for the code that is mailed
+    #[arg(long, value_name = "ID", conflicts_with = "new")]
+    client_id: Option<String>,
+    /// Region of that pool
+    #[arg(long, value_parser = region, requires = "client_id")]
+    region: Option<String>,
+}
+
+/// Reads a region, which becomes part of a host's name.
+fn region(text: &str) -> Result<String, String> {
+    let is_one = text.contains('-') && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if is_one { Ok(text.to_owned()) } else { Err("a region is called like eu-west-1".to_owned()) }
+}
+
+/// Where to sign in.
+struct Pool {
+    endpoint: String,
+    client_id: String,
+    /// The id of the pool, if it is known before there is a token.
+    user_pool_id: Option<String>,
+    codes: Codes,
+}
+
+/// Where codes come from.
+enum Codes {
+    /// The mailbox of a local pool, at this address.
+    Mailbox(String),
+    /// The person at the terminal.
+    Terminal,
 }
 
 /// What `local --json` prints.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Pool {
+struct Local {
     endpoint: String,
     client_id: String,
     user_pool_id: String,
-    jwks_uri: String,
     mailbox: String,
 }
 
+impl From<Local> for Pool {
+    fn from(local: Local) -> Pool {
+        let Local { endpoint, client_id, user_pool_id, mailbox } = local;
+        Pool { endpoint, client_id, user_pool_id: Some(user_pool_id), codes: Codes::Mailbox(mailbox) }
+    }
+}
+
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    // The pool is on this machine, and no trigger keeps it longer than three times 5 s.
-    let http = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
+    // No trigger keeps a pool longer than three times 5 s.
+    let http = || Client::builder().timeout(Duration::from_secs(30));
+    if let Some(client_id) = arguments.client_id {
+        let (endpoint, http) = match (arguments.endpoint_url, &arguments.region) {
+            (Some(url), _) => (url.trim_end_matches('/').to_owned(), http().no_proxy().build()?),
+            (None, Some(region)) => (aws(region), http().build()?),
+            (None, None) => return Err("say where the app client is: --region, or --endpoint-url".into()),
+        };
+        println!("Using the app client {client_id} at {endpoint}.");
+        let pool = Pool { endpoint, client_id, user_pool_id: None, codes: Codes::Terminal };
+        return sign_in(&http, &pool, &arguments.username).await;
+    }
+    // The pool is on this machine.
+    let http = http().no_proxy().build()?;
     let default = format!("http://127.0.0.1:{DEFAULT_PORT}");
     let running = match &arguments.endpoint_url {
         Some(endpoint) => Some(pool_at(&http, endpoint).await.map_err(|error| {
@@ -62,7 +111,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let mut options = Options::new(bind(0).await?, logs);
     options.triggers = local::ours();
     let server = local::start(options).await?;
-    let pool: Pool = serde_json::from_value(server.addresses().to_json())?;
+    let pool = serde_json::from_value::<Local>(server.addresses().to_json())?.into();
     let done = tokio::select! {
         done = sign_in(&http, &pool, &arguments.username) => done,
         served = server.serve(std::future::pending()) => Err(format!("the pool ended: {served:?}").into()),
@@ -75,21 +124,31 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     done
 }
 
+/// Cognito's address in a region.
+fn aws(region: &str) -> String {
+    let of_china = if region.starts_with("cn-") { ".cn" } else { "" };
+    format!("https://cognito-idp.{region}.amazonaws.com{of_china}")
+}
+
 async fn pool_at(http: &Client, endpoint: &str) -> Result<Pool, reqwest::Error> {
     let url = format!("{}/local-pool.json", endpoint.trim_end_matches('/'));
     // Somebody else may listen there, and never answer.
-    http.get(url).timeout(Duration::from_secs(2)).send().await?.error_for_status()?.json().await
+    let reply = http.get(url).timeout(Duration::from_secs(2)).send().await?.error_for_status()?;
+    Ok(reply.json::<Local>().await?.into())
 }
 
 async fn sign_in(http: &Client, pool: &Pool, username: &str) -> Result<(), Box<dyn Error>> {
-    let mails_before = mails(http, pool).await?.len();
+    let mails_before = match &pool.codes {
+        Codes::Mailbox(mailbox) => mails(http, mailbox).await?.len(),
+        Codes::Terminal => 0,
+    };
     println!("\n1. InitiateAuth, CUSTOM_AUTH, USERNAME={username}");
     let parameters = json!({"AuthFlow": "CUSTOM_AUTH", "AuthParameters": {"USERNAME": username}});
     let mut reply = call(http, pool, "InitiateAuth", parameters).await?;
     let user_id = text(&reply, "/ChallengeParameters/USERNAME")?;
     if reply["ChallengeParameters"]["nextStep"] == "PROVIDE_AUTH_PARAMETERS" {
         println!("   asked for parameters; answering with none");
-        reply = respond(http, pool, &reply, &user_id, "-").await?;
+        reply = respond(http, pool, &reply, &user_id, Say::Answer("-")).await?;
     }
     let told = &reply["ChallengeParameters"];
     let length = text(told, "/codeLength")?;
@@ -100,37 +159,109 @@ async fn sign_in(http: &Client, pool: &Pool, username: &str) -> Result<(), Box<d
         text(told, "/deliveryMedium")?,
         text(told, "/attemptsLeft")?,
     );
-
-    println!("2. Mailbox");
-    let mut mails = mails(http, pool).await?;
-    mails.truncate(mails.len().saturating_sub(mails_before));
-    // The user may have been called by another name than the address.
-    let to_username = mails.iter().find(|mail| mail.to.eq_ignore_ascii_case(username));
-    let mail = to_username.or(mails.first());
-    let mail = mail.ok_or_else(|| format!("no mail for {username}: is there a user with this verified address?"))?;
-    let code = code_in(&mail.text, &length).ok_or("there is no code in the mail")?;
-    println!("   \"{}\" to {}: {code}", mail.subject, mail.to);
-
-    println!("3. RespondToAuthChallenge, CUSTOM_CHALLENGE, ANSWER={code}");
-    let reply = respond(http, pool, &reply, &user_id, code).await?;
+    let reply = match &pool.codes {
+        Codes::Mailbox(mailbox) => {
+            answer_from_mailbox(http, pool, mailbox, mails_before, &reply, username, &length).await?
+        }
+        Codes::Terminal => answer_from_terminal(http, pool, reply, &user_id).await?,
+    };
     let id_token = text(&reply, "/AuthenticationResult/IdToken")
         .map_err(|_| format!("the code was not accepted: {}", reply["ChallengeParameters"]["errorCode"]))?;
     let access_token = text(&reply, "/AuthenticationResult/AccessToken")?;
     println!("   tokens");
 
-    println!("4. Tokens, verified with the keys of {}", pool.jwks_uri);
-    let keys: JwkSet = http.get(&pool.jwks_uri).send().await?.error_for_status()?.json().await?;
-    let id = verify(&keys, pool, &id_token, "id")?;
-    let access = verify(&keys, pool, &access_token, "access")?;
+    let issuer = match &pool.user_pool_id {
+        Some(id) => format!("{}/{id}", pool.endpoint),
+        None => issuer(&id_token, &pool.endpoint)?,
+    };
+    let jwks_uri = format!("{issuer}/.well-known/jwks.json");
+    println!("4. Tokens, verified with the keys of {jwks_uri}");
+    let keys: JwkSet = http.get(&jwks_uri).send().await?.error_for_status()?.json().await?;
+    let id = verify(&keys, pool, &issuer, &id_token, "id")?;
+    let access = verify(&keys, pool, &issuer, &access_token, "access")?;
     println!("   ID token       sub={} email={}", id["sub"], id["email"]);
     println!("   access token   sub={} scope={}", access["sub"], access["scope"]);
     println!("\n{username} is signed in.");
     Ok(())
 }
 
+/// Takes the code from the mailbox of a local pool.
+async fn answer_from_mailbox(
+    http: &Client,
+    pool: &Pool,
+    mailbox: &str,
+    mails_before: usize,
+    challenge: &Value,
+    username: &str,
+    length: &str,
+) -> Result<Value, Box<dyn Error>> {
+    println!("2. Mailbox");
+    let mut mails = mails(http, mailbox).await?;
+    mails.truncate(mails.len().saturating_sub(mails_before));
+    // The user may have been called by another name than the address.
+    let to_username = mails.iter().find(|mail| mail.to.eq_ignore_ascii_case(username));
+    let mail = to_username.or(mails.first());
+    let mail = mail.ok_or_else(|| format!("no mail for {username}: is there a user with this verified address?"))?;
+    let code = code_in(&mail.text, length).ok_or("there is no code in the mail")?;
+    println!("   \"{}\" to {}: {code}", mail.subject, mail.to);
+
+    println!("3. RespondToAuthChallenge, CUSTOM_CHALLENGE, ANSWER={code}");
+    let user_id = text(challenge, "/ChallengeParameters/USERNAME")?;
+    respond(http, pool, challenge, &user_id, Say::Answer(code)).await
+}
+
+/// Asks for the code, and for another if it is not right, until there are tokens or an error.
+async fn answer_from_terminal(
+    http: &Client,
+    pool: &Pool,
+    mut challenge: Value,
+    user_id: &str,
+) -> Result<Value, Box<dyn Error>> {
+    println!("2. Your mail");
+    loop {
+        print!("   The code, or `{RESEND}` for another mail: ");
+        io::stdout().flush()?;
+        let mut line = String::new();
+        if io::stdin().read_line(&mut line)? == 0 {
+            return Err("no code was typed".into());
+        }
+        let answer = line.trim();
+        if answer.is_empty() {
+            continue;
+        }
+        let is_resend = answer.eq_ignore_ascii_case(RESEND);
+        println!("3. RespondToAuthChallenge, CUSTOM_CHALLENGE, {}", if is_resend { "action=RESEND" } else { "ANSWER" });
+        let say = if is_resend { Say::Resend } else { Say::Answer(answer) };
+        challenge = respond(http, pool, &challenge, user_id, say).await?;
+        if challenge.get("AuthenticationResult").is_some_and(|result| !result.is_null()) {
+            return Ok(challenge);
+        }
+        let told = &challenge["ChallengeParameters"];
+        match told["errorCode"].as_str() {
+            Some(error) => println!("   {error}; {} tries left", text(told, "/attemptsLeft")?),
+            None => println!("   another mail with the same code is on its way"),
+        }
+    }
+}
+
+/// What is typed for another mail. It is no code: those have no vowels.
+const RESEND: &str = "resend";
+
+/// The issuer that a token names, if it is a pool at this endpoint. Its keys show later whether it is true.
+fn issuer(token: &str, endpoint: &str) -> Result<String, Box<dyn Error>> {
+    let claims: Value = dangerous::insecure_decode(token)?.claims;
+    let issuer = claims["iss"].as_str().unwrap_or_default();
+    let id = issuer.strip_prefix(endpoint).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+    let is_id = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    if id.is_empty() || !id.chars().all(is_id) {
+        return Err(format!("the ID token was issued by {issuer:?}, which is no pool at {endpoint}").into());
+    }
+    Ok(issuer.to_owned())
+}
+
 /// The mails, newest first.
-async fn mails(http: &Client, pool: &Pool) -> Result<Vec<Mail>, reqwest::Error> {
-    http.get(&pool.mailbox).send().await?.error_for_status()?.json().await
+async fn mails(http: &Client, mailbox: &str) -> Result<Vec<Mail>, reqwest::Error> {
+    http.get(mailbox).send().await?.error_for_status()?.json().await
 }
 
 /// The line of a mail that is a code of that length, and nothing else.
@@ -143,17 +274,29 @@ fn code_in<'a>(text: &'a str, length: &str) -> Option<&'a str> {
     })
 }
 
+/// What is said to a challenge.
+enum Say<'a> {
+    Answer(&'a str),
+    Resend,
+}
+
 async fn respond(
     http: &Client,
     pool: &Pool,
     challenge: &Value,
     username: &str,
-    answer: &str,
+    say: Say<'_>,
 ) -> Result<Value, Box<dyn Error>> {
+    // Cognito wants an answer in any case.
+    let (answer, metadata) = match say {
+        Say::Answer(answer) => (answer, json!({})),
+        Say::Resend => ("-", json!({"action": "RESEND"})),
+    };
     let parameters = json!({
         "ChallengeName": "CUSTOM_CHALLENGE",
         "Session": challenge["Session"],
         "ChallengeResponses": {"USERNAME": username, "ANSWER": answer},
+        "ClientMetadata": metadata,
     });
     call(http, pool, "RespondToAuthChallenge", parameters).await
 }
@@ -166,7 +309,7 @@ async fn call(http: &Client, pool: &Pool, operation: &str, mut parameters: Value
         .header("content-type", "application/x-amz-json-1.1")
         .header("x-amz-target", format!("AWSCognitoIdentityProviderService.{operation}"))
         .body(parameters.to_string());
-    let reply = request.send().await?;
+    let reply = request.send().await.map_err(|error| format!("no answer from {}: {}", pool.endpoint, cause(&error)))?;
     let succeeded = reply.status().is_success();
     let reply: Value = reply.json().await?;
     if succeeded {
@@ -175,17 +318,22 @@ async fn call(http: &Client, pool: &Pool, operation: &str, mut parameters: Value
     Err(format!("{operation}: {}: {}", text(&reply, "/__type")?, text(&reply, "/message")?).into())
 }
 
+/// What an error comes from in the end.
+fn cause(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), cause)
+}
+
 fn text(reply: &Value, path: &str) -> Result<String, Box<dyn Error>> {
     let found = reply.pointer(path).and_then(Value::as_str);
     found.map(ToOwned::to_owned).ok_or_else(|| format!("the pool's reply has no {path}").into())
 }
 
-/// The claims of a token that this pool signed for this client, of this use, and still valid.
-fn verify(keys: &JwkSet, pool: &Pool, token: &str, token_use: &str) -> Result<Value, Box<dyn Error>> {
+/// The claims of a token that this issuer signed for this client, of this use, and still valid.
+fn verify(keys: &JwkSet, pool: &Pool, issuer: &str, token: &str, token_use: &str) -> Result<Value, Box<dyn Error>> {
     let kid = decode_header(token)?.kid.ok_or("the token names no key")?;
     let key = DecodingKey::from_jwk(keys.find(&kid).ok_or("the token's key is not among the pool's")?)?;
     let mut validation = Validation::new(Algorithm::RS256);
-    validation.set_issuer(&[format!("{}/{}", pool.endpoint, pool.user_pool_id)]);
+    validation.set_issuer(&[issuer]);
     // Access tokens have no audience but a client_id.
     validation.validate_aud = false;
     let claims: Value = decode(token, &key, &validation)?.claims;

@@ -68,6 +68,8 @@ operations! {
     DescribeUserPool,
     /// Sets the pool's settings, and resets those that are left out.
     UpdateUserPool,
+    /// Tells the pool's settings about MFA, some of which are not in its description.
+    GetUserPoolMfaConfig,
     /// Tells the app client's settings.
     DescribeUserPoolClient,
     /// Sets the app client's settings, and resets those that are left out.
@@ -78,7 +80,7 @@ impl Operation {
     /// Whether AWS takes the call only with a signature: the calls that servers and administrators make.
     pub fn is_signed(self) -> bool {
         let name = self.name();
-        name.starts_with("Admin") || name.starts_with("Describe") || name.starts_with("Update")
+        ["Admin", "Describe", "GetUserPool", "Update"].iter().any(|beginning| name.starts_with(beginning))
     }
 }
 
@@ -170,6 +172,7 @@ const MEMBERS: &[(&str, Shape)] = &[
     ("AccessToken", Shape::Text),
     ("AccessTokenValidity", Shape::Number),
     ("AccountRecoverySetting", Shape::Object),
+    ("AcrConfiguration", Shape::Object),
     ("AdminCreateUserConfig", Shape::Object),
     ("AdminCreateUserConfig/AllowAdminCreateUserOnly", Shape::Flag),
     ("AllowedOAuthFlows", Shape::List),
@@ -203,6 +206,8 @@ const MEMBERS: &[(&str, Shape)] = &[
     ("ExplicitAuthFlows", Shape::List),
     ("ForceAliasCreation", Shape::Flag),
     ("IdTokenValidity", Shape::Number),
+    ("IssuerConfiguration", Shape::Object),
+    ("KeyConfiguration", Shape::Object),
     ("LambdaConfig", Shape::Object),
     ("LambdaConfig/CreateAuthChallenge", Shape::Text),
     ("LambdaConfig/DefineAuthChallenge", Shape::Text),
@@ -226,6 +231,7 @@ const MEMBERS: &[(&str, Shape)] = &[
     ("Policies/PasswordPolicy/RequireNumbers", Shape::Flag),
     ("Policies/PasswordPolicy/RequireSymbols", Shape::Flag),
     ("Policies/PasswordPolicy/RequireUppercase", Shape::Flag),
+    ("PoolName", Shape::Text),
     ("PreventUserExistenceErrors", Shape::Text),
     ("ReadAttributes", Shape::List),
     ("RefreshToken", Shape::Text),
@@ -253,7 +259,6 @@ const MEMBERS: &[(&str, Shape)] = &[
     ("Username", Shape::Text),
     ("ValidationData", Shape::Attributes),
     ("VerificationMessageTemplate", Shape::Object),
-    ("WebAuthnConfiguration", Shape::Object),
     ("WriteAttributes", Shape::List),
 ];
 

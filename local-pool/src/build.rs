@@ -1,4 +1,4 @@
-//! Builds this project's functions with cargo.
+//! Builds this project's programs with cargo.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,21 +24,21 @@ pub enum BuildError {
     NoCargo(io::Error),
     /// cargo failed; its own words stand on standard error.
     Failed,
-    /// cargo built everything but this function.
-    Missing(&'static str),
+    /// cargo built everything but this program.
+    Missing(String),
 }
 
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BuildError::NoSources(path) => {
-                write!(f, "no sources of the functions at {}: run this with `cargo run` in a checkout", path.display())
+                write!(f, "no sources at {}: run this with `cargo run` in a checkout", path.display())
             }
             BuildError::NoCargo(error) => write!(f, "cannot run cargo: {error}"),
             BuildError::Failed => {
-                f.write_str("the functions do not build: mend what cargo complains of above, and start again")
+                f.write_str("this project does not build: mend what cargo complains of above, and start again")
             }
-            BuildError::Missing(function) => write!(f, "cargo built no program called {function}"),
+            BuildError::Missing(name) => write!(f, "cargo built no program called {name}"),
         }
     }
 }
@@ -56,10 +56,30 @@ pub async fn functions(
     profile: &str,
     triggers: &[Trigger],
 ) -> Result<BTreeMap<&'static str, PathBuf>, BuildError> {
+    let names: Vec<&'static str> = triggers.iter().map(|trigger| trigger.function()).collect();
+    let mut built = programs(root, profile, &names).await?;
+    let mut found = BTreeMap::new();
+    for name in names {
+        found.insert(name, built.remove(name).ok_or_else(|| BuildError::Missing(name.to_owned()))?);
+    }
+    Ok(found)
+}
+
+/// Builds another program of the workspace, and tells where it is.
+///
+/// # Errors
+///
+/// When cargo does not build it.
+pub async fn program(root: &Path, profile: &str, name: &str) -> Result<PathBuf, BuildError> {
+    let mut built = programs(root, profile, &[name]).await?;
+    built.remove(name).ok_or_else(|| BuildError::Missing(name.to_owned()))
+}
+
+/// Programs by name.
+async fn programs(root: &Path, profile: &str, names: &[&str]) -> Result<BTreeMap<String, PathBuf>, BuildError> {
     if !root.join("functions").is_dir() {
         return Err(BuildError::NoSources(root.to_owned()));
     }
-    let names: Vec<&str> = triggers.iter().map(|trigger| trigger.function()).collect();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     // What cargo told us of ourselves is not for the build: some build scripts look at it, and would run anew each time.
@@ -88,11 +108,11 @@ pub async fn functions(
     }
     let messages =
         output.stdout.split(|octet| *octet == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    let programs: BTreeMap<String, PathBuf> = messages
+    let programs = messages
         .filter_map(|message| {
             let program = message["executable"].as_str()?.into();
             Some((message["target"]["name"].as_str()?.to_owned(), program))
         })
         .collect();
-    names.into_iter().map(|name| Ok((name, programs.get(name).cloned().ok_or(BuildError::Missing(name))?))).collect()
+    Ok(programs)
 }

@@ -145,6 +145,11 @@ impl Function {
         Ok(Arc::new(Function { config, logs, slots, idle: Mutex::new(vec![first]) }))
     }
 
+    /// What Lambda knows of it.
+    pub fn config(&self) -> &FunctionConfig {
+        &self.config
+    }
+
     /// Invokes the function, and waits for a free environment first if there are as many as there may be.
     ///
     /// The invocation goes on to its end even if nobody waits for it any more, as in Lambda.

@@ -15,7 +15,7 @@
 //! - [`srp`], [`sealed`]: passwords, and texts that only the pool understands
 //! - [`invocation`]: how triggers are invoked, wherever their functions are
 //! - [`lambda`]: functions run as Lambda runs them
-//! - [`build`]: this project's functions, built with cargo
+//! - [`build`]: this project's programs, built with cargo
 //! - [`ses`]: a mail service that keeps the mail
 //! - [`record`], [`state`]: what is written down of it
 //! - [`server`]: all of it on one port
@@ -26,6 +26,7 @@ pub mod api;
 pub mod build;
 pub mod invocation;
 pub mod lambda;
+mod permissions;
 pub mod pool;
 pub mod record;
 pub mod sealed;

@@ -253,6 +253,7 @@ impl Pool {
             Operation::AdminDeleteUser => self.admin_delete_user(parameters).map(replied),
             Operation::DescribeUserPool => Ok(replied(self.describe_user_pool())),
             Operation::UpdateUserPool => self.update_user_pool(parameters).map(replied),
+            Operation::GetUserPoolMfaConfig => Ok(replied(self.settings.mfa())),
             Operation::DescribeUserPoolClient => self.describe_user_pool_client(parameters).map(replied),
             Operation::UpdateUserPoolClient => self.update_user_pool_client(parameters).map(replied),
         }
@@ -391,6 +392,7 @@ impl PoolState {
         // Which functions there are, this run knows best.
         let mut settings = self.settings;
         settings.insert("LambdaConfig".to_owned(), pool.settings.describe().remove("LambdaConfig").unwrap_or_default());
+        settings.insert("PoolName".to_owned(), settings.get("Name").cloned().unwrap_or_default());
         pool.settings.update(&settings).map_err(|error| error.message)?;
         let secret = self.client.get("ClientSecret").and_then(Value::as_str);
         pool.client = ClientSettings::new(&pool.options.user_pool_id, pool.client.client_id(), secret);

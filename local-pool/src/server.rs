@@ -16,7 +16,7 @@ use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Json, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use rand::rand_core::UnwrapErr;
@@ -29,10 +29,11 @@ use tower_http::cors::CorsLayer;
 use crate::api::{ApiError, Call, not_readable};
 use crate::invocation::{InvocationOptions, Invoker, LambdaEndpoint, Observer, function_name};
 use crate::lambda::{Function, FunctionConfig, Invoked, LogSink, MAX_PAYLOAD, Program, StartError, request_id};
+use crate::permissions::{Permissions, Refusal, Resource, not_found};
 use crate::pool::{Invocation, Pool, PoolOptions, Step};
 use crate::record::Recorder;
 use crate::sealed::{SealingError, SealingKey};
-use crate::ses::{Mail, Mailbox};
+use crate::ses::{self, Mail, Mailbox};
 use crate::settings::{ClientSettings, PoolSettings};
 use crate::state::StateFile;
 use crate::tokens::{KeyError, TokenSigner};
@@ -244,6 +245,7 @@ struct App {
     addresses: Addresses,
     pool: Mutex<Pool>,
     mailbox: Mutex<Mailbox>,
+    permissions: Mutex<Permissions>,
     invoker: Invoker,
     recorder: Option<Recorder>,
     state: Option<StateFile>,
@@ -291,6 +293,7 @@ impl Server {
         let refused = |error: ApiError| ServerError::Settings(error.message);
         let mut settings = PoolSettings::new(&addresses.region, &addresses.user_pool_id);
         let mut pool_settings = options.pool_settings;
+        let mut permissions = Permissions::default();
         for (trigger, function) in triggers {
             if options.lambda_endpoint.is_none() && !programs.contains_key(function_name(&function)) {
                 return Err(ServerError::NoFunction(trigger, function));
@@ -300,6 +303,7 @@ impl Server {
             } else {
                 format!("arn:aws:lambda:{}:000000000000:function:{function}", addresses.region)
             };
+            permit(&mut permissions, &addresses, &arn);
             attach(&mut pool_settings, trigger, arn);
         }
         settings.update(&pool_settings).map_err(refused)?;
@@ -348,6 +352,7 @@ impl Server {
             addresses: addresses.clone(),
             pool: Mutex::new(pool),
             mailbox: Mutex::default(),
+            permissions: Mutex::new(permissions),
             invoker,
             recorder,
             state,
@@ -399,6 +404,20 @@ fn attach(settings: &mut Map<String, Value>, trigger: Trigger, arn: String) {
     triggers[trigger.name()] = arn.into();
 }
 
+/// Lets the pool invoke a function, as a template does for those that it attaches.
+fn permit(permissions: &mut Permissions, addresses: &Addresses, arn: &str) {
+    let Addresses { region, user_pool_id, .. } = addresses;
+    let statement = json!({
+        "StatementId": "local-pool",
+        "Action": "lambda:InvokeFunction",
+        "Principal": "cognito-idp.amazonaws.com",
+        "SourceArn": format!("arn:aws:cognito-idp:{region}:000000000000:userpool/{user_pool_id}"),
+        "SourceAccount": "000000000000",
+    });
+    // It is there already if the function has another trigger too.
+    let _ = permissions.add(&Resource::new(region, arn, None), &statement);
+}
+
 /// What the functions need in order to talk to us instead of AWS.
 fn function_variables(addresses: &Addresses, given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let ours = [
@@ -438,7 +457,16 @@ fn router(app: Arc<App>) -> Router {
         .route("/mailbox", get(mailbox))
         .route("/local-pool.json", get(local_pool))
         .route("/v2/email/outbound-emails", post(send_email))
+        .route("/v2/email/account", get(async || Json(ses::account())))
+        .route("/v2/email/identities/{name}", get(async |Path(name): Path<String>| Json(ses::identity(&name))))
+        .route(
+            "/v2/email/configuration-sets/{name}",
+            get(async |Path(name): Path<String>| Json(ses::configuration_set(&name))),
+        )
         .route("/2015-03-31/functions/{name}/invocations", post(invoke))
+        .route("/2015-03-31/functions/{name}/configuration", get(function_configuration))
+        .route("/2015-03-31/functions/{name}/policy", get(policy).post(add_permission))
+        .route("/2015-03-31/functions/{name}/policy/{id}", delete(remove_permission))
         .layer(DefaultBodyLimit::max(MAX_PAYLOAD))
         .layer(from_fn(refuse_other_origins));
     public.merge(private).layer(from_fn(refuse_other_hosts)).with_state(app)
@@ -630,4 +658,82 @@ async fn invoke(State(app): State<Arc<App>>, Path(name): Path<String>, event: By
         Invoked::Returned(reply) => ([version], reply).into_response(),
         Invoked::Failed(error) => ([version, ("x-amz-function-error", "Unhandled")], error).into_response(),
     }
+}
+
+/// Which alias or version of a function a request is about.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Qualified {
+    qualifier: Option<String>,
+}
+
+impl App {
+    /// The function that a request is about, if it runs here or elsewhere.
+    fn resource(&self, name: &str, qualified: &Qualified) -> Result<Resource, Refusal> {
+        let resource = Resource::new(&self.addresses.region, name, qualified.qualifier.as_deref());
+        if self.invoker.functions.contains_key(resource.name()) || self.invoker.endpoint.is_some() {
+            return Ok(resource);
+        }
+        Err(not_found(&format!("Function not found: {}", resource.arn())))
+    }
+}
+
+/// What Lambda answers when it does not do something.
+fn refused((status, kind, message): Refusal) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    (status, [("x-amzn-errortype", kind)], Json(json!({"Type": "User", "Message": message}))).into_response()
+}
+
+/// Lambda's `GetFunctionConfiguration`.
+async fn function_configuration(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Query(qualified): Query<Qualified>,
+) -> Response {
+    let resource = match app.resource(&name, &qualified) {
+        Ok(resource) => resource,
+        Err(refusal) => return refused(refusal),
+    };
+    let mut configuration = json!({
+        "FunctionName": resource.name(),
+        "FunctionArn": resource.arn(),
+        "State": "Active",
+        "LastUpdateStatus": "Successful",
+    });
+    // Of others there is nothing to tell.
+    if let Some(function) = app.invoker.functions.get(resource.name()) {
+        configuration["Timeout"] = json!(function.config().timeout.as_secs());
+        configuration["Environment"] = json!({"Variables": function.config().variables});
+    }
+    Json(configuration).into_response()
+}
+
+/// Lambda's `GetPolicy`.
+async fn policy(State(app): State<Arc<App>>, Path(name): Path<String>, Query(qualified): Query<Qualified>) -> Response {
+    let policy = app.resource(&name, &qualified).and_then(|resource| app.permissions.lock().policy(&resource));
+    policy.map_or_else(refused, |policy| Json(json!({"Policy": policy.to_string(), "RevisionId": "1"})).into_response())
+}
+
+/// Lambda's `AddPermission`.
+async fn add_permission(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Query(qualified): Query<Qualified>,
+    body: Bytes,
+) -> Response {
+    let request = serde_json::from_slice(&body).unwrap_or_default();
+    let added = app.resource(&name, &qualified).and_then(|resource| app.permissions.lock().add(&resource, &request));
+    let told =
+        |statement: Value| (StatusCode::CREATED, Json(json!({"Statement": statement.to_string()}))).into_response();
+    added.map_or_else(refused, told)
+}
+
+/// Lambda's `RemovePermission`.
+async fn remove_permission(
+    State(app): State<Arc<App>>,
+    Path((name, id)): Path<(String, String)>,
+    Query(qualified): Query<Qualified>,
+) -> Response {
+    let removed = app.resource(&name, &qualified).and_then(|resource| app.permissions.lock().remove(&resource, &id));
+    removed.map_or_else(refused, |()| StatusCode::NO_CONTENT.into_response())
 }

@@ -44,6 +44,46 @@ pub struct Mail {
     pub at: Timestamp,
 }
 
+/// The account, as `GetAccount` tells it: out of the sandbox.
+pub(crate) fn account() -> Value {
+    json!({
+        "DedicatedIpAutoWarmupEnabled": false,
+        "EnforcementStatus": "HEALTHY",
+        "ProductionAccessEnabled": true,
+        "SendQuota": {"Max24HourSend": 50_000.0, "MaxSendRate": 14.0, "SentLast24Hours": 0.0},
+        "SendingEnabled": true,
+        "SuppressionAttributes": {"SuppressedReasons": ["BOUNCE", "COMPLAINT"]},
+    })
+}
+
+/// An identity, as `GetEmailIdentity` tells it: everybody may send from whatever they say.
+pub(crate) fn identity(name: &str) -> Value {
+    json!({
+        "IdentityType": if name.contains('@') { "EMAIL_ADDRESS" } else { "DOMAIN" },
+        "FeedbackForwardingStatus": true,
+        "VerificationStatus": "SUCCESS",
+        "VerifiedForSendingStatus": true,
+        "DkimAttributes": {"SigningEnabled": true, "Status": "SUCCESS"},
+        "MailFromAttributes": {
+            "MailFromDomain": format!("mail.{}", name.rsplit('@').next().unwrap_or_default()),
+            "MailFromDomainStatus": "SUCCESS", "BehaviorOnMxFailure": "USE_DEFAULT_VALUE",
+        },
+        "Policies": {},
+        "Tags": [],
+    })
+}
+
+/// A configuration set, as `GetConfigurationSet` tells it.
+pub(crate) fn configuration_set(name: &str) -> Value {
+    json!({
+        "ConfigurationSetName": name,
+        "SendingOptions": {"SendingEnabled": true},
+        "ReputationOptions": {"ReputationMetricsEnabled": true},
+        "SuppressionOptions": {"SuppressedReasons": ["BOUNCE", "COMPLAINT"]},
+        "Tags": [],
+    })
+}
+
 /// The mails, newest first.
 #[derive(Debug, Default)]
 pub struct Mailbox(VecDeque<Mail>);

@@ -50,8 +50,9 @@ impl Settings {
 pub struct PoolSettings(Settings);
 
 /// What `UpdateUserPool` sets.
-const POOL_MEMBERS: [&str; 20] = [
+const POOL_MEMBERS: [&str; 22] = [
     "AccountRecoverySetting",
+    "AcrConfiguration",
     "AdminCreateUserConfig",
     "AutoVerifiedAttributes",
     "DeletionProtection",
@@ -59,6 +60,8 @@ const POOL_MEMBERS: [&str; 20] = [
     "EmailConfiguration",
     "EmailVerificationMessage",
     "EmailVerificationSubject",
+    "IssuerConfiguration",
+    "KeyConfiguration",
     "LambdaConfig",
     "MfaConfiguration",
     "Policies",
@@ -70,7 +73,13 @@ const POOL_MEMBERS: [&str; 20] = [
     "UserPoolTags",
     "UserPoolTier",
     "VerificationMessageTemplate",
-    "WebAuthnConfiguration",
+];
+
+/// Older members, and the members of `VerificationMessageTemplate` that say the same. AWS takes either and tells both.
+const SAID_TWICE: [(&str, &str); 3] = [
+    ("EmailVerificationMessage", "EmailMessage"),
+    ("EmailVerificationSubject", "EmailSubject"),
+    ("SmsVerificationMessage", "SmsMessage"),
 ];
 
 impl PoolSettings {
@@ -135,12 +144,64 @@ impl PoolSettings {
             return Err(violated("at 'minimumLength'", "Member must have value between 6 and 99"));
         }
         self.0.replace(given, &POOL_MEMBERS);
+        // A name has no default to go back to.
+        if let Some(name) = given.get("PoolName").filter(|name| !name.is_null()) {
+            self.0.fixed.insert("Name".to_owned(), name.clone());
+        }
+        self.fill();
         Ok(())
+    }
+
+    /// Adds what AWS adds to settings that were given in part.
+    fn fill(&mut self) {
+        for name in ["AdminCreateUserConfig", "Policies", "VerificationMessageTemplate"] {
+            if let (Some(Value::Object(chosen)), Some(Value::Object(defaults))) =
+                (self.0.chosen.get_mut(name), self.0.defaults.get(name))
+            {
+                for (member, value) in defaults {
+                    chosen.entry(member).or_insert_with(|| value.clone());
+                }
+            }
+        }
+        if let Some(policy) = self.0.chosen.get_mut("Policies").and_then(|all| all["PasswordPolicy"].as_object_mut()) {
+            for rule in ["RequireLowercase", "RequireNumbers", "RequireSymbols", "RequireUppercase"] {
+                policy.entry(rule).or_insert(json!(false));
+            }
+            policy.entry("TemporaryPasswordValidityDays").or_insert(json!(7));
+        }
+        for (older, newer) in SAID_TWICE {
+            let template = &self.0.get("VerificationMessageTemplate")[newer];
+            if let Some(text) = Some(template).filter(|text| !text.is_null()).cloned() {
+                self.0.chosen.insert(older.to_owned(), text);
+            } else if let Some(text) = self.0.chosen.get(older).cloned() {
+                let mut template = self.0.get("VerificationMessageTemplate").clone();
+                template[newer] = text;
+                self.0.chosen.insert("VerificationMessageTemplate".to_owned(), template);
+            }
+        }
     }
 
     /// As `DescribeUserPool` tells them.
     pub fn describe(&self) -> Map<String, Value> {
-        self.0.describe()
+        let mut pool = self.0.describe();
+        // An older name, which AWS tells and does not take.
+        let days = self.0.get("Policies")["PasswordPolicy"]["TemporaryPasswordValidityDays"].clone();
+        if !days.is_null() {
+            pool["AdminCreateUserConfig"]["UnusedAccountValidityDays"] = days;
+        }
+        pool
+    }
+
+    /// As `GetUserPoolMfaConfig` tells them.
+    pub fn mfa(&self) -> Value {
+        let mut mfa = json!({"MfaConfiguration": self.0.get("MfaConfiguration")});
+        for name in ["SmsAuthenticationMessage", "SmsConfiguration"] {
+            let value = self.0.get(name);
+            if !value.is_null() {
+                mfa["SmsMfaConfiguration"][name] = value.clone();
+            }
+        }
+        mfa
     }
 
     /// The ARN of the function that is attached to `trigger`, and the version of events that it wants.

@@ -87,6 +87,72 @@ fn sign_in_starts_what_it_needs() {
     assert!(stdout.ends_with("alice@example.com is signed in.\n"), "{stdout}");
 }
 
+/// The way into a pool in AWS, tried at the local one: nothing but its API and an app client is used.
+#[tokio::test]
+async fn sign_in_asks_for_the_code_that_was_mailed_and_mails_it_again_if_told_so() {
+    let (_program, addresses) = start();
+    let text_of = |name: &str| addresses[name].as_str().unwrap().to_owned();
+    let endpoint = text_of("endpoint");
+    let client_id = text_of("clientId");
+    let options = ["sign-in", "--endpoint-url", &endpoint, "--client-id", &client_id];
+    let type_in = |child: &mut Child, line: &str| {
+        std::io::Write::write_all(child.stdin.as_mut().unwrap(), format!("{line}\n").as_bytes()).unwrap();
+    };
+    let child = custom_auth().args(options).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = Program(child.unwrap());
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let code = loop {
+        let mails: Value = http.get(text_of("mailbox")).send().await.unwrap().json().await.unwrap();
+        if let Some(text) = mails[0]["text"].as_str() {
+            break text.lines().nth(2).unwrap().replace('\u{a0}', " ");
+        }
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    for line in ["", "00000000", "Resend", &code] {
+        type_in(&mut child.0, line);
+    }
+    let mut stdout = String::new();
+    child.0.stdout.as_mut().unwrap().read_to_string(&mut stdout).unwrap();
+    assert!(child.0.wait().unwrap().success(), "{stdout}");
+    for words in [
+        "Using the app client ",
+        "   CODE_MISMATCH; 2 tries left\n",
+        "action=RESEND\n   RESEND_TOO_SOON; 2 tries left\n",
+        "4. Tokens, verified with the keys of ",
+        "\nalice@example.com is signed in.\n",
+    ] {
+        assert!(stdout.contains(words), "{words}: {stdout}");
+    }
+    assert!(!stdout.contains(&code), "{stdout}");
+
+    assert_eq!(fails(custom_auth().args(options).stdin(Stdio::null())), "error: no code was typed");
+    let nowhere = fails(custom_auth().args(["sign-in", "--client-id", "x"]));
+    assert_eq!(nowhere, "error: say where the app client is: --region, or --endpoint-url");
+    let stranger = fails(custom_auth().args(["sign-in", "--endpoint-url", &endpoint, "--client-id", "x"]));
+    let words = "error: InitiateAuth: ResourceNotFoundException: User pool client x does not exist.";
+    assert_eq!(stranger, words);
+}
+
+#[test]
+fn the_commands_for_an_account_are_built_and_started_as_if_they_were_ours() {
+    let pool = ["--user-pool-id", "eu-west-1_Nowhere", "--endpoint-url", "http://127.0.0.1:1"];
+    for command in ["attach", "detach", "doctor"] {
+        let options: &[&str] = match command {
+            "detach" => &["--function", "PreSignUp=arn:aws:lambda:eu-west-1:111122223333:function:a"],
+            _ => &[],
+        };
+        let error = fails(custom_auth().arg(command).args(pool).args(options));
+        assert!(error.starts_with("error: DescribeUserPool: dispatch failure: "), "{error}");
+    }
+    // What cannot be read is told by it too, and its code is ours.
+    let output = custom_auth().args(["attach", "--help"]).output().unwrap();
+    let help = text(&output.stdout);
+    assert!(output.status.success() && help.contains("Usage: custom-auth attach [OPTIONS]"), "{help}");
+    assert_eq!(custom_auth().args(["doctor"]).output().unwrap().status.code(), Some(2));
+}
+
 #[test]
 fn json_says_where_everything_is() {
     let (_program, addresses) = start();

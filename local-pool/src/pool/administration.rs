@@ -87,6 +87,14 @@ impl Pool {
     }
 
     pub(super) fn update_user_pool(&mut self, parameters: &Parameters) -> Result<Value, ApiError> {
+        let given = |name: &str| parameters.all().get(name).unwrap_or(&Value::Null);
+        if given("AdminCreateUserConfig")["UnusedAccountValidityDays"].as_u64().is_some_and(|days| days > 0)
+            && !given("Policies")["PasswordPolicy"]["TemporaryPasswordValidityDays"].is_null()
+        {
+            let message =
+                "Please use TemporaryPasswordValidityDays in PasswordPolicy instead of UnusedAccountValidityDays";
+            return Err(ApiError::invalid_parameter(message));
+        }
         self.settings.update(parameters.all())?;
         self.done()
     }

@@ -148,6 +148,46 @@ fn an_update_of_the_pool_resets_what_it_leaves_out() {
 }
 
 #[test]
+fn settings_that_are_given_in_part_are_filled_as_aws_fills_them() {
+    let mut stage = Stage::default();
+    let update = json!({
+        "PoolName": "people",
+        "AdminCreateUserConfig": {"AllowAdminCreateUserOnly": true},
+        "EmailVerificationMessage": "Your code is {####}",
+        "Policies": {"PasswordPolicy": {"MinimumLength": 20, "TemporaryPasswordValidityDays": 30}},
+        "SmsAuthenticationMessage": "{####}",
+        "VerificationMessageTemplate": {"EmailSubject": "Your code"},
+    });
+    stage.ask("UpdateUserPool", update.clone()).unwrap();
+    let pool = stage.ask("DescribeUserPool", json!({})).unwrap()["UserPool"].clone();
+    let template = json!({
+        "DefaultEmailOption": "CONFIRM_WITH_CODE", "EmailMessage": "Your code is {####}", "EmailSubject": "Your code",
+    });
+    for (name, value) in [
+        ("Name", json!("people")),
+        ("AdminCreateUserConfig", json!({"AllowAdminCreateUserOnly": true, "UnusedAccountValidityDays": 30})),
+        ("EmailVerificationMessage", json!("Your code is {####}")),
+        ("EmailVerificationSubject", json!("Your code")),
+        ("VerificationMessageTemplate", template),
+    ] {
+        assert_eq!(pool[name], value, "{name}");
+    }
+    assert_eq!(pool["Policies"]["PasswordPolicy"]["RequireSymbols"], false);
+    assert_eq!(pool["Policies"]["SignInPolicy"]["AllowedFirstAuthFactors"], json!(["PASSWORD"]));
+    let mfa = stage.ask("GetUserPoolMfaConfig", json!({})).unwrap();
+    let sms = json!({"SmsAuthenticationMessage": "{####}"});
+    assert_eq!(mfa, json!({"MfaConfiguration": "OFF", "SmsMfaConfiguration": sms}));
+
+    // What AWS tells is not all that it takes.
+    let back = json!({"AdminCreateUserConfig": pool["AdminCreateUserConfig"], "Policies": pool["Policies"]});
+    let complaint = stage.complaint("UpdateUserPool", back);
+    assert!(complaint.starts_with("Please use TemporaryPasswordValidityDays in PasswordPolicy instead"), "{complaint}");
+    // A name has no default.
+    stage.ask("UpdateUserPool", json!({})).unwrap();
+    assert_eq!(stage.ask("DescribeUserPool", json!({})).unwrap()["UserPool"]["Name"], "people");
+}
+
+#[test]
 fn an_update_of_the_client_resets_what_it_leaves_out() {
     let mut stage = Stage::with_client(json!({"AuthSessionValidity": 10, "AccessTokenValidity": 5}));
     let client = stage.ask("DescribeUserPoolClient", json!({})).unwrap()["UserPoolClient"].clone();

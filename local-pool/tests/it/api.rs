@@ -173,6 +173,7 @@ fn good_calls(stage: &mut Stage) -> Vec<(&'static str, Value)> {
         ("AdminEnableUser", alice.clone()),
         ("AdminDeleteUser", alice),
         ("DescribeUserPool", json!({"UserPoolId": "eu-west-1_LocalPool"})),
+        ("GetUserPoolMfaConfig", json!({"UserPoolId": "eu-west-1_LocalPool"})),
         ("DescribeUserPoolClient", json!({"UserPoolId": "eu-west-1_LocalPool", "ClientId": "1client"})),
     ];
     let described = stage.ask("DescribeUserPool", json!({})).unwrap();

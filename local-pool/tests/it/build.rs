@@ -35,13 +35,10 @@ async fn the_programs_are_found() {
 #[tokio::test]
 async fn f62_a_function_that_does_not_build_is_told() {
     let why = async |root: PathBuf| build::functions(&root, "dev", &Trigger::OURS).await.unwrap_err().to_string();
-    let expected = "the functions do not build: mend what cargo complains of above, and start again";
+    let expected = "this project does not build: mend what cargo complains of above, and start again";
     assert_eq!(why(workspace("bad", &ALL, "fn main() { nonsense }")).await, expected);
     assert_eq!(why(workspace("missing", &ALL[..3], "fn main() {}")).await, expected);
-    assert_eq!(
-        why("/nowhere".into()).await,
-        "no sources of the functions at /nowhere: run this with `cargo run` in a checkout"
-    );
+    assert_eq!(why("/nowhere".into()).await, "no sources at /nowhere: run this with `cargo run` in a checkout");
 }
 
 /// This test program builds a workspace that is broken, when it is told to by the test below.

@@ -314,3 +314,64 @@ async fn calls_at_once_all_end_up_in_the_file() {
     let described = pool.call("DescribeUserPool", json!({})).await.unwrap();
     assert_eq!(described["UserPool"]["EstimatedNumberOfUsers"], 51);
 }
+
+#[tokio::test]
+async fn permissions_to_invoke_are_given_told_and_taken_away() {
+    let pool = try_start(|options| {
+        options.lambda_endpoint = Some(LambdaEndpoint::new("http://127.0.0.1:1").unwrap());
+        options.triggers.insert(Trigger::PreSignUp, "pre-sign-up".to_owned());
+    })
+    .await
+    .unwrap();
+    let url = |function: &str| format!("{}/2015-03-31/functions/{function}/policy", pool.addresses.endpoint);
+    let policy = async |function: &str| {
+        let reply = pool.http.get(url(function)).send().await.unwrap();
+        let (status, kind) = (reply.status(), reply.headers().get("x-amzn-errortype").cloned());
+        let reply: Value = reply.json().await.unwrap();
+        if status != StatusCode::OK {
+            return Err((status.as_u16(), kind.unwrap().to_str().unwrap().to_owned()));
+        }
+        Ok(serde_json::from_str::<Value>(reply["Policy"].as_str().unwrap()).unwrap()["Statement"].clone())
+    };
+    // One that is attached from the start may be invoked.
+    assert_eq!(policy("pre-sign-up").await.unwrap()[0]["Principal"]["Service"], "cognito-idp.amazonaws.com");
+    let missing = Err((404, "ResourceNotFoundException".to_owned()));
+    assert_eq!(policy("other").await, missing);
+
+    let statement = json!({
+        "StatementId": "mine", "Action": "lambda:InvokeFunction", "Principal": "cognito-idp.amazonaws.com",
+        "SourceArn": "arn:aws:cognito-idp:eu-west-1:111122223333:userpool/eu-west-1_a", "SourceAccount": "111122223333",
+    });
+    let add = async |function: &str, statement: &Value| {
+        let reply = pool.http.post(url(function)).body(statement.to_string()).send().await.unwrap();
+        reply.status().as_u16()
+    };
+    // By name and by ARN; an alias has a policy of its own.
+    let arn = "arn:aws:lambda:eu-west-1:000000000000:function:other";
+    assert_eq!([add("other", &statement).await, add(arn, &statement).await], [201, 409]);
+    assert_eq!(policy(&format!("{arn}:live")).await, missing);
+    let expected = json!([{
+        "Sid": "mine", "Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": arn,
+        "Principal": {"Service": "cognito-idp.amazonaws.com"},
+        "Condition": {
+            "ArnLike": {"AWS:SourceArn": "arn:aws:cognito-idp:eu-west-1:111122223333:userpool/eu-west-1_a"},
+            "StringEquals": {"AWS:SourceAccount": "111122223333"},
+        },
+    }]);
+    assert_eq!(policy(arn).await, Ok(expected));
+    let nameless = json!({"Action": "lambda:InvokeFunction"});
+    let wrong_id = json!({"StatementId": "a b", "Action": "lambda:InvokeFunction", "Principal": "*"});
+    assert_eq!([add("other", &nameless).await, add("other", &wrong_id).await], [400, 400]);
+
+    let remove = async || {
+        let reply = pool.http.delete(format!("{}/mine", url("other"))).send().await.unwrap();
+        reply.status().as_u16()
+    };
+    assert_eq!([remove().await, remove().await], [204, 404]);
+    assert_eq!(policy("other").await, missing);
+
+    // Without an endpoint there are the functions that run here, and no others.
+    let alone = try_start(|_| ()).await.unwrap();
+    let url = format!("{}/2015-03-31/functions/other/configuration", alone.addresses.endpoint);
+    assert_eq!(alone.http.get(url).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+}

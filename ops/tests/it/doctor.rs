@@ -1,0 +1,392 @@
+//! `doctor`: a table of what it finds, and what it does when there is something that it may not see.
+
+use custom_auth_ops::account::FunctionFacts;
+use custom_auth_ops::checks::{Finding, Seen, Ses, Snapshot, Status, check};
+use custom_auth_ops::settings::Members;
+use custom_auth_ops::triggers::{Arn, Trigger};
+use serde_json::{Value, json};
+
+use crate::attach::arn;
+use crate::running::{Fate, account};
+
+const POOL: &str = "arn:aws:cognito-idp:eu-west-1:000000000000:userpool/eu-west-1_LocalPool";
+
+fn members(value: Value) -> Members {
+    value.as_object().unwrap().clone()
+}
+
+/// A pool in which nothing is wrong.
+fn good() -> Snapshot {
+    let variables = json!({
+        "CODE_KEY": "a-secret-key-of-32-characters-or-more", "LIMITS_TABLE": "limits", "CODE_VALIDITY_SECONDS": "600",
+    });
+    let facts = FunctionFacts {
+        state: "Active".to_owned(),
+        last_update: "Successful".to_owned(),
+        timeout: 5,
+        variables: serde_json::from_value(variables).unwrap(),
+    };
+    let policy = json!({"Statement": {
+        "Effect": "Allow", "Principal": {"Service": "cognito-idp.amazonaws.com"}, "Action": "lambda:InvokeFunction",
+        "Condition": {"ArnLike": {"AWS:SourceArn": POOL}, "StringEquals": {"AWS:SourceAccount": "000000000000"}},
+    }});
+    let ours = &Trigger::ALL[..4];
+    let config: Members = ours.iter().map(|trigger| (trigger.name().to_owned(), json!(arn(trigger.name())))).collect();
+    Snapshot {
+        pool: members(json!({
+            "Arn": POOL, "LambdaConfig": config, "MfaConfiguration": "OFF", "UserPoolTier": "LITE",
+            "UserAttributeUpdateSettings": {"AttributesRequireVerificationBeforeUpdate": ["email"]},
+            "UsernameConfiguration": {"CaseSensitive": false},
+        })),
+        client: Some(Ok(members(json!({
+            "AuthSessionValidity": 15, "EnableTokenRevocation": true, "PreventUserExistenceErrors": "ENABLED",
+            "ExplicitAuthFlows": ["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
+        })))),
+        expected: ours.iter().map(|trigger| (*trigger, Arn::parse(&arn(trigger.name())).unwrap())).collect(),
+        functions: ours
+            .iter()
+            .map(|trigger| (*trigger, Seen { facts: Ok(facts.clone()), policy: Ok(policy.clone()) }))
+            .collect(),
+        ses: Ok(Ses {
+            from: "sign-in@example.com".to_owned(),
+            account: Ok(members(json!({
+                "ProductionAccessEnabled": true, "SendingEnabled": true,
+                "SuppressionAttributes": {"SuppressedReasons": ["BOUNCE"]},
+            }))),
+            identity: Ok(Some((
+                "example.com".to_owned(),
+                members(json!({
+                    "VerifiedForSendingStatus": true, "DkimAttributes": {"SigningEnabled": true, "Status": "SUCCESS"},
+                    "MailFromAttributes": {"MailFromDomain": "mail.example.com", "MailFromDomainStatus": "SUCCESS"},
+                })),
+            ))),
+            configuration_set: Some((
+                "set".to_owned(),
+                Ok(Some(members(json!({"SendingOptions": {"SendingEnabled": true}})))),
+            )),
+        }),
+        ahead: Ok(0),
+    }
+}
+
+fn others(findings: Vec<Finding>) -> Vec<String> {
+    let not_ok = findings.into_iter().filter(|finding| finding.status != Status::Ok);
+    not_ok.map(|finding| format!("{}: {}: {}", finding.status.name(), finding.check, finding.found)).collect()
+}
+
+const DMARC: &str = "not checked: DMARC: it is in the DNS";
+
+#[test]
+fn r46_where_all_is_well_only_the_dns_is_left_to_look_at() {
+    assert_eq!(others(check(&good())), [DMARC]);
+}
+
+/// One change each, and what is said of it.
+#[test]
+fn each_mistake_is_found() {
+    let check = |change: &dyn Fn(&mut Snapshot), expected: &[&str]| {
+        let mut seen = good();
+        change(&mut seen);
+        let findings = check(&seen);
+        for finding in &findings {
+            let has_mend = finding.mend.is_some();
+            assert!(has_mend || [Status::Ok, Status::NotChecked].contains(&finding.status), "{finding:?}");
+        }
+        let mut found = others(findings);
+        found.retain(|line| line != DMARC);
+        assert_eq!(found, expected);
+    };
+    let in_pool = |path: &'static str, value: Value| {
+        move |seen: &mut Snapshot| {
+            let mut parents: Vec<&str> = path.split('.').collect();
+            let last = parents.pop().unwrap();
+            let mut pool = Value::Object(seen.pool.clone());
+            let mut at = &mut pool;
+            for part in parents {
+                at = &mut at[part];
+            }
+            at[last] = value.clone();
+            seen.pool = members(pool);
+        }
+    };
+    let in_client = |name: &'static str, value: Value| {
+        move |seen: &mut Snapshot| {
+            let Some(Ok(client)) = &mut seen.client else { panic!() };
+            client.insert(name.to_owned(), value.clone());
+        }
+    };
+    fn facts(seen: &mut Snapshot, trigger: Trigger) -> &mut FunctionFacts {
+        seen.functions.get_mut(&trigger).unwrap().facts.as_mut().unwrap()
+    }
+    let variable = |trigger: Trigger, name: &'static str, value: &'static str| {
+        move |seen: &mut Snapshot| _ = facts(seen, trigger).variables.insert(name.to_owned(), value.to_owned())
+    };
+    let policy = |condition: Value| {
+        move |seen: &mut Snapshot| {
+            let policy = seen.functions.get_mut(&Trigger::DefineAuthChallenge).unwrap().policy.as_mut().unwrap();
+            policy["Statement"]["Condition"] = condition.clone();
+        }
+    };
+    fn ses(seen: &mut Snapshot) -> &mut Ses {
+        seen.ses.as_mut().unwrap()
+    }
+    use Trigger::{
+        CreateAuthChallenge as Create, DefineAuthChallenge as Define, VerifyAuthChallengeResponse as Verify,
+    };
+
+    // Triggers.
+    let none = format!("wrong: trigger DefineAuthChallenge: nothing, not {}", arn("DefineAuthChallenge"));
+    check(&in_pool("LambdaConfig.DefineAuthChallenge", Value::Null), &[&none]);
+    let other = format!("wrong: trigger DefineAuthChallenge: {}, not {}", arn("x"), arn("DefineAuthChallenge"));
+    check(&in_pool("LambdaConfig.DefineAuthChallenge", json!(arn("x"))), &[&other]);
+    let unexpected = |seen: &mut Snapshot| {
+        seen.expected.clear();
+        in_pool("LambdaConfig.PreAuthentication", Value::Null)(seen);
+        in_pool("LambdaConfig.CreateAuthChallenge", Value::Null)(seen);
+    };
+    check(&unexpected, &["warning: trigger PreAuthentication: nothing", "wrong: trigger CreateAuthChallenge: nothing"]);
+    check(
+        &in_pool("LambdaConfig.UserMigration", json!(arn("x"))),
+        &["warning: other triggers: UserMigration: UserMigration takes passwords"],
+    );
+    check(&in_pool("LambdaConfig.CustomMessage", json!(arn("x"))), &[]);
+    // T33: whoever verifies addresses there can have codes sent to an account that somebody else has prepared.
+    let verifies = format!("warning: trigger PreSignUp: {}, which can verify addresses", arn("x"));
+    check(&in_pool("LambdaConfig.PreSignUp", json!(arn("x"))), &[&verifies]);
+    check(&in_pool("LambdaConfig.PostAuthentication", json!(arn("x"))), &[]);
+    let permission = "permission DefineAuthChallenge";
+    check(
+        &policy(json!({"ArnLike": {"AWS:SourceArn": format!("{POOL}x")}})),
+        &[&format!("wrong: {permission}: Cognito may not invoke it for this pool")],
+    );
+    check(&policy(json!({})), &[&format!("wrong: {permission}: pools of anybody's may invoke it")]);
+    check(
+        &policy(json!({"ArnLike": {"AWS:SourceArn": POOL}})),
+        &[&format!("warning: {permission}: this pool may invoke it, without SourceAccount")],
+    );
+    check(
+        &|seen| seen.functions.get_mut(&Define).unwrap().policy = Err("GetPolicy: AccessDenied".to_owned()),
+        &[&format!("not checked: {permission}: GetPolicy: AccessDenied")],
+    );
+
+    // Functions.
+    check(
+        &|seen| facts(seen, Define).state = "Failed".to_owned(),
+        &["wrong: function DefineAuthChallenge: its state is Failed"],
+    );
+    check(
+        &|seen| facts(seen, Define).last_update = "Failed".to_owned(),
+        &["wrong: function DefineAuthChallenge: its last update failed"],
+    );
+    check(
+        &|seen| facts(seen, Define).timeout = 30,
+        &["warning: function DefineAuthChallenge: time-out 30 s, and Cognito waits 5 s before it calls again"],
+    );
+    let missing = "wrong: key: define-, create- and verify-auth-challenge do not all have CODE_KEY";
+    check(&variable(Verify, "CODE_KEY", ""), &[missing]);
+    check(
+        &variable(Verify, "CODE_KEY", "another"),
+        &["wrong: key: the functions have different keys: no code is ever right"],
+    );
+    let rotating = |seen: &mut Snapshot| {
+        for trigger in [Define, Create, Verify] {
+            variable(trigger, "CODE_KEY_PREVIOUS", "previous")(seen);
+        }
+        variable(Verify, "CODE_KEY", "another")(seen);
+    };
+    check(&rotating, &[]);
+    let example = |seen: &mut Snapshot| {
+        for trigger in [Define, Create, Verify] {
+            variable(trigger, "CODE_KEY", "example-key-of-the-event-fixtures-never-deploy-it")(seen);
+        }
+    };
+    check(&example, &["wrong: key: it is the one of the examples, which everybody knows"]);
+    check(&variable(Define, "MAX_ATTEMPTS", "5"), &["wrong: settings: the functions do not agree about MAX_ATTEMPTS"]);
+    check(
+        &variable(Verify, "LIMITS_TABLE", ""),
+        &["wrong: limits: create- and verify-auth-challenge have different LIMITS_TABLE"],
+    );
+    let uncounted = |seen: &mut Snapshot| {
+        variable(Verify, "LIMITS_TABLE", "")(seen);
+        variable(Create, "LIMITS_TABLE", "")(seen);
+    };
+    check(&uncounted, &["warning: limits: not counted across sign-ins"]);
+    let unseen = |seen: &mut Snapshot| seen.functions.get_mut(&Verify).unwrap().facts = Err("no".to_owned());
+    let not_checked = ["function VerifyAuthChallengeResponse", "key", "settings", "limits"];
+    check(&unseen, &not_checked.map(|name| format!("not checked: {name}: no")).each_ref().map(String::as_str));
+
+    // The app client.
+    check(&|seen| seen.client = None, &["not checked: app client: say which with --client-id"]);
+    check(&|seen| seen.client = Some(Err("no".to_owned())), &["not checked: app client: no"]);
+    check(
+        &in_client("ExplicitAuthFlows", json!(["ALLOW_REFRESH_TOKEN_AUTH"])),
+        &["wrong: custom flow: ALLOW_REFRESH_TOKEN_AUTH"],
+    );
+    check(&in_client("ExplicitAuthFlows", json!([])), &["wrong: other flows: USER_SRP_AUTH sign in without a code"]);
+    check(&in_client("ExplicitAuthFlows", json!(["CUSTOM_AUTH_FLOW_ONLY"])), &[]);
+    check(
+        &in_client("ExplicitAuthFlows", json!(["ALLOW_CUSTOM_AUTH", "ALLOW_USER_PASSWORD_AUTH", "ALLOW_USER_AUTH"])),
+        &[
+            "wrong: other flows: USER_PASSWORD_AUTH, USER_AUTH sign in without a code",
+            "warning: renewal: refresh tokens serve for nothing",
+        ],
+    );
+    let pages = |seen: &mut Snapshot| {
+        in_client("AllowedOAuthFlowsUserPoolClient", json!(true))(seen);
+        in_client("SupportedIdentityProviders", json!(["COGNITO"]))(seen);
+    };
+    check(&pages, &["warning: hosted pages: they sign in without a code"]);
+    check(&in_client("PreventUserExistenceErrors", json!("LEGACY")), &["wrong: user existence: LEGACY"]);
+    check(&in_client("PreventUserExistenceErrors", Value::Null), &["wrong: user existence: LEGACY"]);
+    check(&in_client("EnableTokenRevocation", json!(false)), &["warning: token revocation: off"]);
+    check(&in_client("AuthSessionValidity", json!(10)), &["wrong: session: 600 s, and a code lives for 600 s"]);
+    check(&in_client("AuthSessionValidity", Value::Null), &["wrong: session: 180 s, and a code lives for 600 s"]);
+
+    // The pool.
+    check(
+        &in_pool("UserAttributeUpdateSettings.AttributesRequireVerificationBeforeUpdate", json!(["phone_number"])),
+        &["wrong: new addresses: used before they are verified"],
+    );
+    check(&in_pool("UsernameConfiguration", Value::Null), &["warning: user names: capitals make another user"]);
+    check(
+        &in_pool("MfaConfiguration", json!("OPTIONAL")),
+        &["warning: MFA: OPTIONAL, but Cognito asks for no second factor after a custom challenge"],
+    );
+    let both = |seen: &mut Snapshot| {
+        in_pool("MfaConfiguration", json!("ON"))(seen);
+        variable(Define, "PASSWORD_FIRST", "true")(seen);
+    };
+    check(&both, &["warning: MFA: ON: after the password Cognito may ask for its factor, and leave the code out"]);
+    check(
+        &in_pool("LambdaConfig.PreTokenGenerationConfig", json!({"LambdaArn": arn("x"), "LambdaVersion": "V2_0"})),
+        &["wrong: plan: LITE, in which there is no PreTokenGeneration V2_0"],
+    );
+
+    // SES.
+    check(&|seen| seen.ses = Err("no".to_owned()), &["not checked: SES: no"]);
+    check(&|seen| ses(seen).account = Err("no".to_owned()), &["not checked: SES account: no"]);
+    fn set(part: &mut Members, name: &str, value: Value) {
+        part.insert(name.to_owned(), value);
+    }
+    let in_account = |name: &'static str, value: Value| {
+        move |seen: &mut Snapshot| set(ses(seen).account.as_mut().unwrap(), name, value.clone())
+    };
+    check(
+        &in_account("ProductionAccessEnabled", json!(false)),
+        &["wrong: SES account: in the sandbox: only verified addresses get mail"],
+    );
+    check(&in_account("SendingEnabled", json!(false)), &["wrong: SES account: sending is stopped"]);
+    check(
+        &in_account("SuppressionAttributes", json!({})),
+        &["warning: SES suppression: off: mails go to addresses that have bounced"],
+    );
+    check(&|seen| ses(seen).identity = Err("no".to_owned()), &["not checked: SES identity: no"]);
+    check(
+        &|seen| ses(seen).identity = Ok(None),
+        &["wrong: SES identity: neither sign-in@example.com nor its domain is one"],
+    );
+    let in_identity = |name: &'static str, value: Value| {
+        move |seen: &mut Snapshot| {
+            set(&mut ses(seen).identity.as_mut().unwrap().as_mut().unwrap().1, name, value.clone())
+        }
+    };
+    check(&in_identity("VerifiedForSendingStatus", json!(false)), &["wrong: SES identity: example.com, not verified"]);
+    check(
+        &in_identity("DkimAttributes", json!({"SigningEnabled": true, "Status": "PENDING"})),
+        &["warning: DKIM: mails are not signed"],
+    );
+    check(
+        &in_identity("MailFromAttributes", Value::Null),
+        &["warning: MAIL FROM: amazonses.com: SPF says nothing about your domain"],
+    );
+    check(&|seen| ses(seen).configuration_set = None, &[]);
+    check(
+        &|seen| ses(seen).configuration_set = Some(("set".to_owned(), Ok(None))),
+        &["wrong: configuration set: there is no set"],
+    );
+    let stopped = members(json!({"SendingOptions": {"SendingEnabled": false}}));
+    check(
+        &|seen| ses(seen).configuration_set = Some(("set".to_owned(), Ok(Some(stopped.clone())))),
+        &["wrong: configuration set: set, sending is stopped"],
+    );
+    check(
+        &|seen| ses(seen).configuration_set = Some(("set".to_owned(), Err("no".to_owned()))),
+        &["not checked: configuration set set: no"],
+    );
+
+    // The clock.
+    check(&|seen| seen.ahead = Ok(-61), &["warning: clock: 61 s behind AWS"]);
+    check(&|seen| seen.ahead = Ok(60), &[]);
+    check(&|seen| seen.ahead = Err("no".to_owned()), &["not checked: clock: no"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_looked_at_is_never_ok() {
+    let account = account("doctor-denied").await;
+    account.run(&["attach", "--stack", "sign-in"]).output();
+    account.fates(|operation, _| match operation {
+        "DescribeUserPool" | "ListStackResources" => Fate::Pass,
+        _ => Fate::Fail(403, "AccessDeniedException", "no"),
+    });
+    let client = account.pool.client_id.clone();
+    let ended = account.run(&["doctor", "--client-id", &client, "--stack", "sign-in", "--json"]);
+    let findings: Vec<Value> = serde_json::from_str(ended.output()).unwrap();
+    let with = |status: &str| -> Vec<&str> {
+        findings
+            .iter()
+            .filter(|finding| finding["status"] == status)
+            .map(|finding| finding["check"].as_str().unwrap())
+            .collect()
+    };
+    assert_eq!(
+        with("ok"),
+        [
+            "trigger PreAuthentication",
+            "trigger DefineAuthChallenge",
+            "trigger CreateAuthChallenge",
+            "trigger VerifyAuthChallengeResponse",
+            "other triggers",
+            "new addresses",
+            "user names",
+            "MFA",
+            "plan",
+            "clock",
+        ]
+    );
+    assert_eq!((with("wrong"), with("warning")), (vec![], vec![]));
+    assert_eq!(with("not-checked").len(), 4 + 4 + 3 + 1 + 1);
+    assert!(findings.iter().all(|finding| finding["found"].is_string()));
+
+    account.fates(|_, _| Fate::Fail(403, "AccessDeniedException", "no"));
+    assert_eq!(account.run(&["doctor"]).error(), "DescribeUserPool: AccessDeniedException: no");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_told_with_how_to_mend_it_and_by_the_exit_code() {
+    let account = account("doctor-wrong").await;
+    account.run(&["attach", "--stack", "sign-in"]).output();
+    account.fates(|operation, _| match operation {
+        "GetFunctionConfiguration" => Fate::Change(|reply| {
+            reply["Timeout"] = json!(5);
+            reply["Environment"] = json!({"Variables": {
+                "CODE_KEY": "a-secret-that-nobody-may-see-anywhere", "LIMITS_TABLE": "limits",
+                "SES_FROM_ADDRESS": "Acme <sign-in@mail.example.com>", "SES_CONFIGURATION_SET": "set",
+            }});
+        }),
+        "GetEmailIdentity" => Fate::Fail(404, "NotFoundException", "Email identity does not exist"),
+        _ => Fate::Pass,
+    });
+    let ended = account.run(&["doctor", "--client-id", &account.pool.client_id]);
+    assert!(!ended.succeeded && ended.stderr.is_empty(), "{ended:?}");
+    let not_ok: Vec<&str> = ended.stdout.lines().filter(|line| !line.starts_with("ok ")).collect();
+    assert_eq!(
+        not_ok,
+        [
+            "wrong        SES identity                            neither sign-in@mail.example.com nor its domain is one -> verify the \
+          domain in SES, in the region that mails go out from"
+        ]
+    );
+    assert!(!ended.stdout.contains("a-secret-that"), "{ended:?}");
+    // The address, its domain, and the domains above.
+    assert_eq!(account.operations().iter().filter(|name| *name == "GetEmailIdentity").count(), 3);
+}
