@@ -1,5 +1,8 @@
 """What template.yaml comes to once SAM has expanded it: who may do what."""
 
+import json
+import re
+
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
@@ -9,10 +12,8 @@ class NoPolicies:
     """Stands in for the table of AWS's managed policies, which needs the network."""
 
     def load(self):
-        return {"AWSLambdaBasicExecutionRole": BASIC}
+        return {}
 
-
-BASIC = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
 
 with open("template.yaml") as file:
     template = yaml_parse(file.read())
@@ -35,7 +36,11 @@ CONDITIONS = {
 assert sorted(functions) == sorted(f"{name}Function" for name in CONDITIONS)
 for name, condition in CONDITIONS.items():
     assert functions[f"{name}Function"]["Properties"]["Timeout"] == 5, name
-    for part in ["Function", "FunctionRole", "Permission"]:
+    assert functions[f"{name}Function"]["Properties"]["Role"] == {"Fn::GetAtt": [f"{name}FunctionRole", "Arn"]}, name
+    logging = functions[f"{name}Function"]["Properties"]["LoggingConfig"]
+    assert logging["LogGroup"] == {"Ref": f"{name}LogGroup"}, name
+    assert resources[f"{name}LogGroup"]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}, name
+    for part in ["Function", "FunctionRole", "LogGroup", "Permission"]:
         assert resources[f"{name}{part}"].get("Condition") == condition, (name, part)
 for parameter in ["SelfSignUp", "AutoConfirm", "VerifyByCode", "OnlyByCode", "SignInClaims"]:
     assert template["Parameters"][parameter]["Default"] == "false", parameter
@@ -45,7 +50,11 @@ assert template["Conditions"]["JudgesTokens"] == {"Fn::Or": [is_true("OnlyByCode
 assert template["Conditions"]["VerifiesByCode"] == {
     "Fn::And": [is_true("VerifyByCode"), {"Condition": "CountsAcrossSignIns"}]
 }
-
+# An attack takes calls of these two from nobody else.
+for name, function in functions.items():
+    bounded = {"Fn::If": ["HasReservedConcurrency", {"Ref": "ReservedConcurrency"}, {"Ref": "AWS::NoValue"}]}
+    expected = bounded if name in ["CreateAuthChallengeFunction", "VerifyAuthChallengeFunction"] else None
+    assert function["Properties"].get("ReservedConcurrentExecutions") == expected, name
 
 
 def of_ses(resource):
@@ -53,7 +62,7 @@ def of_ses(resource):
     return {"Fn::Sub": ["arn:${AWS::Partition}:ses:${Region}:${AWS::AccountId}:" + resource, {"Region": region}]}
 
 
-# One role per function. All may write logs; create may also send mail, as one sender; create and verify may count; and
+# One role per function. All may write to their own log; create may also send mail, as one sender; create and verify may count; and
 # post-authentication may look at counts, and verify addresses in this pool.
 MAIL = {
     "Sid": "MailFromOneAddress",
@@ -89,10 +98,24 @@ def statements(policy):
 roles = of_type("AWS::IAM::Role")
 assert sorted(roles) == sorted(name + "Role" for name in functions)
 for name, role in roles.items():
-    assert role["Properties"]["ManagedPolicyArns"] == [BASIC], name
-    allowed = [each for policy in role["Properties"].get("Policies", []) for each in statements(policy)]
-    assert allowed == ALLOWED.get(name, []), (name, allowed)
+    assert sorted(role["Properties"]) == ["AssumeRolePolicyDocument", "Policies"], name
+    assert role["Properties"]["AssumeRolePolicyDocument"]["Statement"] == [{
+        "Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole",
+    }], name
+    log = {
+        "Sid": "WriteLog",
+        "Effect": "Allow",
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": {"Fn::GetAtt": [name.replace("FunctionRole", "LogGroup"), "Arn"]},
+    }
+    allowed = [each for policy in role["Properties"]["Policies"] for each in statements(policy)]
+    assert allowed == [log, *ALLOWED.get(name, [])], (name, allowed)
 
+POOL = {"Fn::If": [
+    "MakesUserPool",
+    {"Fn::GetAtt": ["UserPool", "Arn"]},
+    {"Fn::Sub": "arn:${AWS::Partition}:cognito-idp:${AWS::Region}:${AWS::AccountId}:userpool/${ExistingUserPoolId}"},
+]}
 policies = of_type("AWS::IAM::Policy")
 assert list(policies) == ["PostAuthenticationPolicy"]
 policy = policies["PostAuthenticationPolicy"]
@@ -102,7 +125,7 @@ assert policy["Properties"]["PolicyDocument"]["Statement"] == [{
     "Sid": "VerifyAddresses",
     "Effect": "Allow",
     "Action": "cognito-idp:AdminUpdateUserAttributes",
-    "Resource": {"Fn::GetAtt": ["UserPool", "Arn"]},
+    "Resource": POOL,
 }]
 
 # What is counted is kept by its key alone, forgotten in time, and by nobody restored.
@@ -124,9 +147,12 @@ for name, permission in permissions.items():
         "Action": "lambda:InvokeFunction",
         "Principal": "cognito-idp.amazonaws.com",
         "SourceAccount": {"Ref": "AWS::AccountId"},
-        "SourceArn": {"Fn::GetAtt": ["UserPool", "Arn"]},
+        "SourceArn": POOL,
     }, name
 
+# With a pool that is there, none is made.
+assert {resources[each].get("Condition") for each in ["UserPool", "UserPoolClient"]} == {"MakesUserPool"}
+assert template["Conditions"]["MakesUserPool"] == {"Fn::Equals": [{"Ref": "ExistingUserPoolId"}, ""]}
 pool = resources["UserPool"]["Properties"]
 arn = lambda name: {"Fn::GetAtt": [name, "Arn"]}
 only_if = lambda condition, value: {"Fn::If": [condition, value, {"Ref": "AWS::NoValue"}]}
@@ -152,5 +178,39 @@ assert client["AuthSessionValidity"] * 60 >= longest_code
 
 # The key is made by Secrets Manager and stands nowhere in the template or its outputs.
 assert resources["CodeKey"]["Properties"]["GenerateSecretString"]["PasswordLength"] >= 32
-assert sorted(template["Outputs"]) == ["UserPoolClientId", "UserPoolId"]
-print(f"{len(roles)} roles, {len(permissions)} permissions and the pool are as they should be")
+assert sorted(template["Outputs"]) == sorted([*(f"{name}FunctionArn" for name in CONDITIONS), "UserPoolClientId", "UserPoolId"])
+
+# The console shows each parameter once.
+groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+assert sorted(each for group in groups for each in group["Parameters"]) == sorted(template["Parameters"])
+for name, parameter in template["Parameters"].items():
+    assert parameter["Description"], name
+
+# Alarms and dashboard look at functions that are there, and at metrics that there are.
+with open("shared/src/metrics.rs") as file:
+    METRICS = set(re.findall(r'"([A-Z][A-Za-z]+)"', file.read())) - {"Count", "Seconds"}
+alarms = of_type("AWS::CloudWatch::Alarm")
+assert sorted(alarms) == ["DurationAlarm", "ErrorsAlarm", "SendFailedAlarm", "ThrottlesAlarm", "WrongCodesAlarm"]
+for name, alarm in alarms.items():
+    assert alarm["Condition"] == "HasAlarms", name
+    watched = {}
+    for metric in alarm["Properties"]["Metrics"]:
+        condition, metric, _ = metric.get("Fn::If", [None, metric, None])
+        if "MetricStat" not in metric:
+            continue
+        looked_at = metric["MetricStat"]["Metric"]
+        [dimension] = looked_at["Dimensions"]
+        if looked_at["Namespace"] == "AWS/Lambda":
+            assert dimension["Name"] == "FunctionName", name
+            watched[dimension["Value"]["Ref"].removesuffix("Function")] = condition
+        else:
+            assert looked_at["Namespace"] == {"Ref": "PowertoolsMetricsNamespace"}, name
+            assert dimension == {"Name": "service", "Value": {"Ref": "AWS::StackName"}}, name
+            assert looked_at["MetricName"] in METRICS, name
+    assert watched in [{}, CONDITIONS], (name, watched)
+dashboard = resources["SignInDashboard"]
+assert dashboard["Condition"] == "HasDashboard"
+shown = json.loads(dashboard["Properties"]["DashboardBody"]["Fn::Sub"])
+named = {metric[1] for widget in shown["widgets"] for metric in widget["properties"]["metrics"] if len(metric) > 2}
+assert named - {"Duration"} <= METRICS, named
+print(f"{len(roles)} roles, {len(permissions)} permissions, {len(alarms)} alarms and the pool are as they should be")
