@@ -189,10 +189,10 @@ impl Account {
         if let Some(counted) = self.challenges.iter().rev().find(may_repeat) {
             return Ok(Count::Repeat(ChallengeState { repeated: true, ..counted.state }));
         }
-        if self.is_latched(limits, now) || now < self.may_start_at(limits) {
+        let mut account = self.pruned(limits, now);
+        if account.failures >= limits.latch_after || now < account.may_start_at(limits) {
             return Err(Limited::Failures);
         }
-        let mut account = self.pruned(limits, now);
         account.count_mail(limits, now)?;
         account.challenges.push(Counted::new(client_id, fresh));
         Ok(Count::Keep(account, fresh))
@@ -253,6 +253,7 @@ impl Account {
         now: UnixSeconds,
     ) -> Result<Count<()>, Limited> {
         let mut account = self.pruned(limits, now);
+        let latched = account.failures >= limits.latch_after;
         let counted = account.counted(client_id, state);
         if let Some(accepted) = &counted.accepted {
             // Repeats of one challenge cannot be told apart, so none of them is taken for a call that Cognito makes again.
@@ -271,7 +272,7 @@ impl Account {
         {
             return Err(Limited::Attempts);
         }
-        if self.is_latched(limits, now) {
+        if latched {
             return Err(Limited::Failures);
         }
         if answer.right {
@@ -297,9 +298,10 @@ impl Account {
 
     /// When everything that is counted will have been forgotten.
     pub fn expires_at(&self, limits: &Limits) -> UnixSeconds {
-        let last_mail = self.mails.iter().copied().max().unwrap_or_default();
-        let last = UnixSeconds(last_mail.max(self.last_failure)).plus(DAY);
-        last.max(UnixSeconds(self.next_mail)).plus(limits.validity)
+        // One that was made while nothing could be counted has no mail here, and perhaps no wrong answer.
+        let made = self.challenges.iter().map(|counted| counted.state.issued_at.0);
+        let last = self.mails.iter().copied().chain(made).max().unwrap_or_default().max(self.last_failure);
+        UnixSeconds(last).plus(DAY).max(UnixSeconds(self.next_mail)).plus(limits.validity)
     }
 
     /// The account without what is over.
@@ -333,11 +335,6 @@ impl Account {
         self.next_mail = evenly + limits.mail_interval.as_secs();
         self.mails.push(now.0);
         Ok(())
-    }
-
-    /// Whether there were too many wrong answers in a row, and no day without one since.
-    fn is_latched(&self, limits: &Limits, now: UnixSeconds) -> bool {
-        self.failures >= limits.latch_after && now < UnixSeconds(self.last_failure).plus(DAY)
     }
 
     /// When the next sign-in may begin.

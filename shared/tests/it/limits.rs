@@ -416,6 +416,13 @@ fn f58_what_is_over_is_forgotten_and_what_is_kept_stays_small() {
     assert_eq!(kept, life.account);
 }
 
+#[test]
+fn r07_that_a_challenge_is_used_is_kept_for_as_long_as_it_can_be_answered_whatever_else_was_counted() {
+    let mut life = Life::default();
+    life.accept(&state(), later(1)).unwrap();
+    assert!(life.account.expires_at(&LIMITS) >= later(600 + 30));
+}
+
 /// One of several calls that run at the same time: what it last saw of the account, if anything.
 #[derive(Clone)]
 struct Call {
