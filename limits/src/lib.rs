@@ -12,7 +12,7 @@ mod table;
 use auth_challenge::challenge::UnixSeconds;
 use auth_challenge::code::CodeFormat;
 use auth_challenge::limits::{Account, AccountKey, Count, Limited, Limits};
-use auth_challenge::settings::{AwsSettings, LimitsSettings};
+use auth_challenge::settings::{AwsSettings, LimitsSettings, SettingsError};
 
 use crate::memory::Memory;
 use crate::table::Table;
@@ -34,8 +34,12 @@ pub struct Proofs(Table);
 
 impl Proofs {
     /// Looks into the table of that name.
-    pub fn new(table: String, aws: AwsSettings) -> Proofs {
-        Proofs(Table::new(table, aws))
+    ///
+    /// # Errors
+    ///
+    /// `AWS_CA_BUNDLE` cannot be used.
+    pub fn new(table: String, aws: AwsSettings) -> Result<Proofs, SettingsError> {
+        Table::new(table, aws).map(Proofs)
     }
 
     /// An account as it is.
@@ -58,19 +62,24 @@ impl Counts {
     ///
     /// # Errors
     ///
-    /// Whatever `aws` says about Lambda's variables.
-    pub fn new<E>(
+    /// Whatever `aws` says about Lambda's variables, or that `AWS_CA_BUNDLE` cannot be used.
+    pub fn new(
         settings: LimitsSettings,
         format: CodeFormat,
-        aws: impl FnOnce() -> Result<AwsSettings, E>,
-    ) -> Result<Option<Counts>, E> {
+        aws: impl FnOnce() -> Result<AwsSettings, SettingsError>,
+    ) -> Result<Option<Counts>, SettingsError> {
         let Some(name) = settings.table else { return Ok(None) };
         Ok(Some(Counts {
-            table: Table::new(name, aws()?),
+            table: Table::new(name, aws()?)?,
             memory: Memory::default(),
             limits: settings.limits,
             holds_alone: format.bits() >= ENOUGH_BITS,
         }))
+    }
+
+    /// Connects to the table before there is something to count, in the time that Lambda gives a function to start.
+    pub async fn connect(&self) {
+        self.table.connect().await;
     }
 
     /// How much is allowed.

@@ -5,15 +5,12 @@ use std::time::Duration;
 
 use auth_challenge::challenge::UnixSeconds;
 use auth_challenge::limits::{Account, Count, Limited};
-use auth_challenge::settings::AwsSettings;
+use auth_challenge::settings::{AwsSettings, SettingsError};
+use aws_connection::{Connection, sdk_config};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use rand::{Rng, RngExt as _};
@@ -25,8 +22,6 @@ const CONNECT: Duration = Duration::from_millis(500);
 const WRITE: Duration = Duration::from_millis(700);
 /// For everything: with a mail behind it, and the 3 s that one may take, a trigger stays within Cognito's 5 s.
 const BUDGET: Duration = Duration::from_millis(1_300);
-/// How long a connection is kept for the next write. A function that is frozen for longer would find a dead one.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// A write is not begun with less time than this: if it were done and its answer came too late, something would be counted that
 /// nobody was told.
 const ENOUGH_FOR_A_WRITE: Duration = Duration::from_millis(400);
@@ -48,6 +43,7 @@ const EXPIRES: &str = "expires";
 
 pub(crate) struct Table {
     client: Client,
+    connection: Connection,
     name: String,
 }
 
@@ -86,24 +82,20 @@ impl Pauses {
 }
 
 impl Table {
-    pub(crate) fn new(name: String, aws: AwsSettings) -> Table {
-        let token = aws.session_token.map(|token| token.to_string());
-        let key = aws.secret_access_key.to_string();
-        let mut config = Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(aws.region))
-            .credentials_provider(Credentials::new(aws.access_key_id, key, token, None, "Lambda"))
-            .http_client(
-                aws_smithy_http_client::Builder::new()
-                    .pool_idle_timeout(KEEP_ALIVE)
-                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
-                    .build_https(),
-            )
-            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
-            // A write that may have been done is only repeated by somebody who knows what it was.
-            .retry_config(RetryConfig::disabled());
-        config.set_endpoint_url(aws.dynamodb_endpoint_url);
-        Table { client: Client::from_conf(config.build()), name }
+    /// # Errors
+    ///
+    /// `AWS_CA_BUNDLE` cannot be used.
+    pub(crate) fn new(name: String, aws: AwsSettings) -> Result<Table, SettingsError> {
+        let connection = Connection::new(&aws, CONNECT)?;
+        let endpoint_url = aws.dynamodb_endpoint_url.clone();
+        let client = Client::new(&sdk_config(aws, endpoint_url, connection.clone()));
+        Ok(Table { client, connection, name })
+    }
+
+    /// Connects before there is something to count.
+    pub(crate) async fn connect(&self) {
+        let empty = self.client.update_item().table_name(&self.name).key(KEY, AttributeValue::S(String::new()));
+        self.connection.rehearse(Box::pin(empty.send())).await;
     }
 
     /// # Errors

@@ -175,6 +175,13 @@ pub struct SettingsError {
     expected: String,
 }
 
+impl SettingsError {
+    /// `expected` goes on from "must be".
+    pub fn new(variable: &'static str, expected: impl Into<String>) -> SettingsError {
+        SettingsError { variable, expected: expected.into() }
+    }
+}
+
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} must be {}", self.variable, self.expected)
@@ -219,7 +226,7 @@ impl ChallengeSettings {
         let format = usize::try_from(length).ok().and_then(|length| CodeFormat::new(alphabet, length));
         Ok(ChallengeSettings {
             keys: code_keys(vars)?,
-            format: format.ok_or_else(|| error(CODE_LENGTH, "a length that codes can have"))?,
+            format: format.ok_or_else(|| SettingsError::new(CODE_LENGTH, "a length that codes can have"))?,
             validity: Duration::from_secs(number(vars, CODE_VALIDITY_SECONDS, 600, 60, 600)?),
             max_attempts: count(vars, MAX_ATTEMPTS, 3, 1, 5)?,
         })
@@ -666,7 +673,9 @@ fn is_region(text: &str) -> bool {
 
 fn sender(vars: Lookup<'_>) -> Result<Sender, SettingsError> {
     let expected = "an e-mail address that SES may send from, or a name and one: Acme <sign-in@example.com>";
-    vars(SES_FROM_ADDRESS).and_then(|text| Sender::parse(&text)).ok_or_else(|| error(SES_FROM_ADDRESS, expected))
+    vars(SES_FROM_ADDRESS)
+        .and_then(|text| Sender::parse(&text))
+        .ok_or_else(|| SettingsError::new(SES_FROM_ADDRESS, expected))
 }
 
 /// What is counted across sign-ins, and where.
@@ -687,7 +696,8 @@ impl LimitsSettings {
         let ChallengeSettings { format, max_attempts, validity, .. } = ChallengeSettings::from_vars(vars)?;
         let number = |variable, default, from, to| {
             let number = number(vars, variable, default, from, to)?;
-            u32::try_from(number).map_err(|_| error(variable, format!("a whole number from {from} to {to}")))
+            u32::try_from(number)
+                .map_err(|_| SettingsError::new(variable, format!("a whole number from {from} to {to}")))
         };
         let settings = LimitsSettings {
             table: limits_table(vars)?,
@@ -706,7 +716,7 @@ impl LimitsSettings {
             text.parse().ok().filter(|accepted| *accepted > 0.0 && *accepted <= 1.0)
         })?;
         if risk.chance > accepted.unwrap_or(0.001) {
-            return Err(error(
+            return Err(SettingsError::new(
                 ACCEPT_RISK,
                 format!(
                     "{} or more, because a year of guessing opens an account with that chance: \
@@ -728,7 +738,10 @@ fn limits_table(vars: Lookup<'_>) -> Result<Option<String>, SettingsError> {
         fits.then(|| name.to_owned())
     })?;
     if table.is_none() && flag(vars, VERIFY_BY_CODE)? {
-        return Err(error(VERIFY_BY_CODE, "false without a LIMITS_TABLE, which keeps the proof of an address"));
+        return Err(SettingsError::new(
+            VERIFY_BY_CODE,
+            "false without a LIMITS_TABLE, which keeps the proof of an address",
+        ));
     }
     Ok(table)
 }
@@ -752,6 +765,8 @@ pub struct AwsSettings {
     pub cognito_endpoint_url: Option<String>,
     /// `AWS_ENDPOINT_URL_DYNAMODB`, or else `AWS_ENDPOINT_URL`: another DynamoDB than the region's own.
     pub dynamodb_endpoint_url: Option<String>,
+    /// `AWS_CA_BUNDLE`: a file of certificates, in PEM, of those who may vouch for AWS's services, instead of Mozilla's.
+    pub ca_bundle: Option<String>,
 }
 
 impl AwsSettings {
@@ -760,10 +775,11 @@ impl AwsSettings {
     /// Names the variable that cannot be used.
     pub fn from_vars(vars: Lookup<'_>) -> Result<AwsSettings, SettingsError> {
         let given = |variable| vars(variable).filter(|text| !text.is_empty());
-        let required = |variable| given(variable).ok_or_else(|| error(variable, "set, as Lambda sets it"));
+        let required = |variable| given(variable).ok_or_else(|| SettingsError::new(variable, "set, as Lambda sets it"));
         let url = |variable| {
             let is_url = |url: &String| url.starts_with("http://") || url.starts_with("https://");
-            given(variable).map(|url| Some(url).filter(is_url).ok_or_else(|| error(variable, "an http or https URL")))
+            given(variable)
+                .map(|url| Some(url).filter(is_url).ok_or_else(|| SettingsError::new(variable, "an http or https URL")))
         };
         Ok(AwsSettings {
             region: required("AWS_REGION")?,
@@ -776,6 +792,7 @@ impl AwsSettings {
                 .or_else(|| url("AWS_ENDPOINT_URL"))
                 .transpose()?,
             dynamodb_endpoint_url: url("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| url("AWS_ENDPOINT_URL")).transpose()?,
+            ca_bundle: given("AWS_CA_BUNDLE"),
         })
     }
 }
@@ -833,9 +850,9 @@ fn code_keys(vars: Lookup<'_>) -> Result<CodeKeys, SettingsError> {
             // A dynamic reference that CloudFormation was to replace by the secret, and did not.
             && !secret.starts_with("{{resolve:");
         if !fits {
-            Err(error(variable, "a secret of 32 to 256 printable ASCII characters without spaces"))
+            Err(SettingsError::new(variable, "a secret of 32 to 256 printable ASCII characters without spaces"))
         } else if *secret == EXAMPLE_CODE_KEY && !example_is_allowed {
-            Err(error(variable, "a secret of your own: this one is published with the event fixtures"))
+            Err(SettingsError::new(variable, "a secret of your own: this one is published with the event fixtures"))
         } else {
             Ok(CodeKey::new(secret.as_bytes()))
         }
@@ -848,19 +865,15 @@ fn code_keys(vars: Lookup<'_>) -> Result<CodeKeys, SettingsError> {
     })
 }
 
-fn error(variable: &'static str, expected: impl Into<String>) -> SettingsError {
-    SettingsError { variable, expected: expected.into() }
-}
-
 fn number(vars: Lookup<'_>, variable: &'static str, default: u64, from: u64, to: u64) -> Result<u64, SettingsError> {
     let Some(text) = vars(variable) else { return Ok(default) };
     let number = text.parse().ok().filter(|number| (from..=to).contains(number));
-    number.ok_or_else(|| error(variable, format!("a whole number from {from} to {to}")))
+    number.ok_or_else(|| SettingsError::new(variable, format!("a whole number from {from} to {to}")))
 }
 
 fn count(vars: Lookup<'_>, variable: &'static str, default: u8, from: u8, to: u8) -> Result<u8, SettingsError> {
     let number = number(vars, variable, default.into(), from.into(), to.into())?;
-    u8::try_from(number).map_err(|_| error(variable, format!("a whole number from {from} to {to}")))
+    u8::try_from(number).map_err(|_| SettingsError::new(variable, format!("a whole number from {from} to {to}")))
 }
 
 /// One of a few words; the first is the default.
@@ -871,7 +884,7 @@ fn one_of<T: Copy>(vars: Lookup<'_>, variable: &'static str, choices: &[(&str, T
         Some(word) => choices.iter().find(|(name, _)| name == word),
     };
     let words = || choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" or ");
-    choice.map(|(_, value)| *value).ok_or_else(|| error(variable, words()))
+    choice.map(|(_, value)| *value).ok_or_else(|| SettingsError::new(variable, words()))
 }
 
 fn flag(vars: Lookup<'_>, variable: &'static str) -> Result<bool, SettingsError> {
@@ -886,7 +899,7 @@ fn optional<T>(
     parse: impl Fn(&str) -> Option<T>,
 ) -> Result<Option<T>, SettingsError> {
     let text = vars(variable).filter(|text| !text.is_empty());
-    text.map(|text| parse(&text).ok_or_else(|| error(variable, expected))).transpose()
+    text.map(|text| parse(&text).ok_or_else(|| SettingsError::new(variable, expected))).transpose()
 }
 
 /// Entries with commas between; white space around them does not count, and empty text is an empty list.
@@ -901,5 +914,5 @@ fn list<T>(
         return Ok(Vec::new());
     }
     let entries: Option<Vec<T>> = text.split(',').map(|entry| parse(entry.trim())).collect();
-    entries.ok_or_else(|| error(variable, expected))
+    entries.ok_or_else(|| SettingsError::new(variable, expected))
 }

@@ -10,18 +10,16 @@ use std::time::Duration;
 
 use auth_challenge::challenge::ErrorCode;
 use auth_challenge::create_auth_challenge::{Challenge, Deliver, Message};
-use auth_challenge::settings::{AwsSettings, SesSettings};
+use auth_challenge::settings::{AwsSettings, SesSettings, SettingsError};
 use auth_challenge::trigger::TriggerError;
+use aws_connection::{Connection, NeverSent, sdk_config};
 use aws_sdk_sesv2::Client;
-use aws_sdk_sesv2::config::retry::RetryConfig;
-use aws_sdk_sesv2::config::timeout::TimeoutConfig;
-use aws_sdk_sesv2::config::{BehaviorVersion, Config, Credentials, Region, SharedHttpClient};
+use aws_sdk_sesv2::config::HttpClient;
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::send_email::{SendEmailError, SendEmailOutput};
 use aws_sdk_sesv2::types::{
     Body, Content, Destination, EmailContent, Message as SesMessage, MessageHeader, MessageTag,
 };
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use rand::{CryptoRng, Rng, RngExt};
 use sign_in_mail::{Mail, Templates};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -36,13 +34,12 @@ const ATTEMPT: Duration = Duration::from_millis(1_500);
 const BUDGET: Duration = Duration::from_millis(3_000);
 /// Between two attempts, in milliseconds.
 const PAUSE: std::ops::Range<u64> = 50..100;
-/// How long a connection is kept for the next mail. A function that is frozen for longer would find a dead one, and could not
-/// know whether the mail that it wrote to it was taken.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Sends mails through SES.
 pub(crate) struct Delivery {
     client: Client,
+    /// `None` in tests that have one of their own.
+    connection: Option<Connection>,
     settings: SesSettings,
     function_version: String,
     templates: Templates,
@@ -50,31 +47,39 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    pub(crate) fn new(settings: SesSettings, templates: Templates, aws: AwsSettings) -> Delivery {
-        // ring rather than aws-lc, whose first use costs 25 ms of CPU for entropy that Lambda has already.
-        let http = aws_smithy_http_client::Builder::new()
-            .pool_idle_timeout(KEEP_ALIVE)
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
-        Delivery::over(http, settings, templates, aws)
+    /// # Errors
+    ///
+    /// `AWS_CA_BUNDLE` cannot be used.
+    pub(crate) fn new(
+        settings: SesSettings,
+        templates: Templates,
+        aws: AwsSettings,
+    ) -> Result<Delivery, SettingsError> {
+        let connection = Connection::new(&aws, CONNECT)?;
+        Ok(Delivery { connection: Some(connection.clone()), ..Delivery::over(connection, settings, templates, aws) })
     }
 
-    fn over(http: SharedHttpClient, settings: SesSettings, templates: Templates, aws: AwsSettings) -> Delivery {
-        let token = aws.session_token.map(|token| token.to_string());
-        let key = aws.secret_access_key.to_string();
-        let mut config = Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(settings.region.clone().unwrap_or(aws.region)))
-            .credentials_provider(Credentials::new(aws.access_key_id, key, token, None, "Lambda"))
-            .http_client(http)
-            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
-            // We alone know when a second mail is harmless.
-            .retry_config(RetryConfig::disabled());
-        config.set_endpoint_url(aws.ses_endpoint_url);
+    fn over(
+        http: impl HttpClient + 'static,
+        settings: SesSettings,
+        templates: Templates,
+        aws: AwsSettings,
+    ) -> Delivery {
         // Tags take no `$`, which `$LATEST` begins with.
-        let function_version = aws.function_version.unwrap_or_default().replace('$', "");
-        let client = Client::from_conf(config.build());
-        Delivery { client, settings, function_version, templates, observed: Mutex::default() }
+        let function_version = aws.function_version.clone().unwrap_or_default().replace('$', "");
+        let region = settings.region.clone().unwrap_or(aws.region.clone());
+        let endpoint_url = aws.ses_endpoint_url.clone();
+        let config = sdk_config(AwsSettings { region, ..aws }, endpoint_url, http);
+        let client = Client::new(&config);
+        Delivery { client, connection: None, settings, function_version, templates, observed: Mutex::default() }
+    }
+
+    /// Connects to SES before there is a mail, in the time that Lambda gives a function to start.
+    pub(crate) async fn connect(&self) {
+        if let Some(connection) = &self.connection {
+            let empty = self.client.send_email().content(EmailContent::builder().build());
+            connection.rehearse(empty.send()).await;
+        }
     }
 
     /// Does what a challenge asks for before the reply goes out.
@@ -262,13 +267,9 @@ fn judge(answer: Result<SendEmailOutput, SdkError<SendEmailError>>, settings: &S
     }
 }
 
-/// Whether the request certainly was not sent: there was no connection, or it was closed before the request was written.
+/// Whether the request certainly was not sent.
 fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| (*error).source()).any(|error| {
-        let client = error.downcast_ref::<hyper_util::client::legacy::Error>();
-        let connection = error.downcast_ref::<hyper::Error>();
-        client.is_some_and(|error| error.is_connect()) || connection.is_some_and(hyper::Error::is_canceled)
-    })
+    std::iter::successors(Some(error), |error| (*error).source()).any(|error| error.is::<NeverSent>())
 }
 
 #[cfg(test)]

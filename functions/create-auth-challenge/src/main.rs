@@ -27,7 +27,12 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let templates = Templates::new(MailSettings::from_vars(&env)?)?;
     let format = settings.challenge.format;
     let counts = Counts::new(LimitsSettings::from_vars(&env)?, format, || AwsSettings::from_vars(&env))?;
-    let delivery = Delivery::new(SesSettings::from_vars(&env)?, templates, AwsSettings::from_vars(&env)?);
+    let delivery = Delivery::new(SesSettings::from_vars(&env)?, templates, AwsSettings::from_vars(&env)?)?;
+    tokio::join!(delivery.connect(), async {
+        if let Some(counts) = &counts {
+            counts.connect().await;
+        }
+    });
     let handler = Handler { settings, counts, delivery };
     trigger::serve(async |event: CognitoEventUserPoolsCreateAuthChallenge| {
         // Asked of the system each time: a generator in memory would be copied with a snapshot of the function.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use auth_challenge::challenge::UnixSeconds;
 use auth_challenge::post_authentication::{Marking, decide, places};
-use auth_challenge::settings::{AwsSettings, PostAuthenticationSettings};
+use auth_challenge::settings::{AwsSettings, PostAuthenticationSettings, SettingsError};
 use auth_challenge::trigger::TriggerError;
 use auth_challenge::user::{SignIn, User};
 use aws_lambda_events::cognito::{
@@ -29,9 +29,12 @@ pub(crate) struct Handler {
 }
 
 impl Handler {
-    pub(crate) fn new(settings: PostAuthenticationSettings, aws: AwsSettings) -> Handler {
-        let proofs = settings.table.clone().map(|table| Proofs::new(table, aws.clone()));
-        Handler { settings, proofs, marker: Marker::new(aws) }
+    /// # Errors
+    ///
+    /// `AWS_CA_BUNDLE` cannot be used.
+    pub(crate) fn new(settings: PostAuthenticationSettings, aws: AwsSettings) -> Result<Handler, SettingsError> {
+        let proofs = settings.table.clone().map(|table| Proofs::new(table, aws.clone())).transpose()?;
+        Ok(Handler { settings, proofs, marker: Marker::new(aws)? })
     }
 
     pub(crate) async fn handle(

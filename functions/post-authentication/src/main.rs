@@ -15,6 +15,6 @@ use crate::handler::Handler;
 async fn main() -> Result<(), lambda_runtime::Error> {
     let env = |name: &str| std::env::var(name).ok();
     trigger::init(&env)?;
-    let handler = Handler::new(PostAuthenticationSettings::from_vars(&env)?, AwsSettings::from_vars(&env)?);
+    let handler = Handler::new(PostAuthenticationSettings::from_vars(&env)?, AwsSettings::from_vars(&env)?)?;
     trigger::serve(async |event| handler.handle(&event, SystemTime::now().into()).await).await
 }

@@ -3,21 +3,16 @@
 use std::time::Duration;
 
 use auth_challenge::email_address::EmailAddress;
-use auth_challenge::settings::AwsSettings;
+use auth_challenge::settings::{AwsSettings, SettingsError};
 use auth_challenge::user::SignIn;
+use aws_connection::{Connection, sdk_config};
 use aws_sdk_cognitoidentityprovider::Client;
-use aws_sdk_cognitoidentityprovider::config::retry::RetryConfig;
-use aws_sdk_cognitoidentityprovider::config::timeout::TimeoutConfig;
-use aws_sdk_cognitoidentityprovider::config::{BehaviorVersion, Config, Credentials, Region};
 use aws_sdk_cognitoidentityprovider::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cognitoidentityprovider::operation::admin_update_user_attributes::AdminUpdateUserAttributesError;
 use aws_sdk_cognitoidentityprovider::types::AttributeType;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
 /// For the connection, with TLS.
 const CONNECT: Duration = Duration::from_millis(800);
-/// How long a connection is kept. A function that is frozen for longer would find a dead one.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Marks addresses through Cognito's API.
 pub(crate) struct Marker {
@@ -25,24 +20,13 @@ pub(crate) struct Marker {
 }
 
 impl Marker {
-    pub(crate) fn new(aws: AwsSettings) -> Marker {
-        let token = aws.session_token.map(|token| token.to_string());
-        let key = aws.secret_access_key.to_string();
-        let mut config = Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(aws.region))
-            .credentials_provider(Credentials::new(aws.access_key_id, key, token, None, "Lambda"))
-            .http_client(
-                aws_smithy_http_client::Builder::new()
-                    .pool_idle_timeout(KEEP_ALIVE)
-                    .tls_provider(Provider::Rustls(CryptoMode::Ring))
-                    .build_https(),
-            )
-            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
-            // The next sign-in tries again.
-            .retry_config(RetryConfig::disabled());
-        config.set_endpoint_url(aws.cognito_endpoint_url);
-        Marker { client: Client::from_conf(config.build()) }
+    /// # Errors
+    ///
+    /// `AWS_CA_BUNDLE` cannot be used.
+    pub(crate) fn new(aws: AwsSettings) -> Result<Marker, SettingsError> {
+        let connection = Connection::new(&aws, CONNECT)?;
+        let endpoint_url = aws.cognito_endpoint_url.clone();
+        Ok(Marker { client: Client::new(&sdk_config(aws, endpoint_url, connection)) })
     }
 
     /// Marks an address as verified. To do so twice changes nothing.

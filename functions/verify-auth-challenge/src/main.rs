@@ -18,6 +18,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let settings = VerifySettings::from_vars(&env)?;
     let limits = LimitsSettings::from_vars(&env)?;
     let counts = Counts::new(limits, settings.challenge.format, || AwsSettings::from_vars(&env))?;
+    if let Some(counts) = &counts {
+        counts.connect().await;
+    }
     let handler = Handler { settings, counts };
     trigger::serve(async |event| handler.handle(&event, SystemTime::now().into()).await).await
 }

@@ -82,7 +82,7 @@ async fn an_account_can_be_looked_at_without_the_right_to_read_and_is_left_as_it
         "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("example".to_owned()),
         _ => None,
     };
-    let proofs = Proofs::new("limits".to_owned(), AwsSettings::from_vars(&vars).unwrap());
+    let proofs = Proofs::new("limits".to_owned(), AwsSettings::from_vars(&vars).unwrap()).unwrap();
     assert_eq!(proofs.look(&alice()).await, Ok(Account::default()));
     assert!(dynamodb.tables.lock().unwrap().items.is_empty(), "nobody was there, and nobody is now");
 
@@ -279,6 +279,6 @@ async fn without_a_table_no_client_is_made() {
     let format = CodeFormat::new(Alphabet::Digits, DIGITS).unwrap();
     let settings = LimitsSettings::from_vars(&vars).unwrap();
     // Lambda's variables are not even asked for.
-    let counts = Counts::new(settings, format, || -> Result<AwsSettings, ()> { panic!("asked for") });
+    let counts = Counts::new(settings, format, || panic!("asked for"));
     assert!(counts.unwrap().is_none());
 }

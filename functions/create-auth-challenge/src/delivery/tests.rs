@@ -147,7 +147,7 @@ fn environment(url: &str) -> impl Fn(&str) -> Option<String> {
 fn delivery(url: &str) -> Delivery {
     let vars = environment(url);
     let templates = Templates::new(MailSettings::from_vars(&vars).unwrap()).unwrap();
-    Delivery::new(SesSettings::from_vars(&vars).unwrap(), templates, AwsSettings::from_vars(&vars).unwrap())
+    Delivery::new(SesSettings::from_vars(&vars).unwrap(), templates, AwsSettings::from_vars(&vars).unwrap()).unwrap()
 }
 
 fn settings() -> CreateSettings {

@@ -86,7 +86,7 @@ async fn world() -> World {
     let limits = LimitsSettings::from_vars(&vars).unwrap();
     let handler = Handler {
         counts: Counts::new(limits, settings.challenge.format, aws).unwrap(),
-        delivery: Delivery::new(SesSettings::from_vars(&vars).unwrap(), templates, aws().unwrap()),
+        delivery: Delivery::new(SesSettings::from_vars(&vars).unwrap(), templates, aws().unwrap()).unwrap(),
         settings,
     };
     World { handler, verify: VerifySettings::from_vars(&vars).unwrap(), mails, dynamodb }
@@ -187,7 +187,7 @@ async fn a_mail_that_was_not_sent_leaves_nothing_behind() {
     let templates = Templates::new(MailSettings::from_vars(&vars).unwrap()).unwrap();
     let no_mail = Delivery::new(SesSettings::from_vars(&vars).unwrap(), templates, aws.unwrap());
     let World { handler, dynamodb, .. } = world;
-    let broken = Handler { delivery: no_mail, ..handler };
+    let broken = Handler { delivery: no_mail.unwrap(), ..handler };
     let first = event("alice", json!([]), json!(null));
     for _ in 0..5 {
         let failed = broken.handle(&first, NOW, &mut UnwrapErr(SysRng)).await;

@@ -71,7 +71,7 @@ async fn g10_nobody_can_tell_who_is_known() {
     let vars = environment("http://ses.invalid");
     let templates = Templates::new(MailSettings::from_vars(&vars).unwrap()).unwrap();
     let mut chance = StdRng::seed_from_u64(4);
-    let service = SharedHttpClient::new(Service(Arc::new(Mutex::new((StdRng::seed_from_u64(1), 0)))));
+    let service = Service(Arc::new(Mutex::new((StdRng::seed_from_u64(1), 0))));
     let ses = SesSettings::from_vars(&vars).unwrap();
     let delivery = Delivery::over(service, ses, templates, AwsSettings::from_vars(&vars).unwrap());
     let users = [
