@@ -43,7 +43,7 @@ pub struct Target {
     /// Its region; without it, the one in its id
     #[arg(long)]
     pub region: Option<String>,
-    /// Something else than AWS to talk to, such as a local pool at http://127.0.0.1:9229
+    /// Something else than AWS to talk to, such as a local pool at http://127.0.0.1:9229, which needs no credentials
     #[arg(long, value_name = "URL")]
     pub endpoint_url: Option<String>,
 }
@@ -83,6 +83,7 @@ pub struct Account {
     lambda: lambda::Client,
     cloudformation: cloudformation::Client,
     user_pool_id: String,
+    is_here: bool,
 }
 
 impl Account {
@@ -107,6 +108,7 @@ impl Account {
             cloudformation: cloudformation::Client::new(&config),
             config,
             user_pool_id: target.user_pool_id.clone(),
+            is_here: target.is_here(),
         }
     }
 
@@ -270,7 +272,16 @@ impl Account {
         let mut pages = self.cloudformation.list_stack_resources().stack_name(name).into_paginator().send();
         let mut found = BTreeMap::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| told(&format!("ListStackResources of {name}"), &error))?;
+            let page = page.map_err(|error| {
+                // What has no stacks does not even refuse in CloudFormation's language.
+                let hint = match error.code() {
+                    None if self.is_here => {
+                        ": a local pool has no stacks, name each function with --function TRIGGER=ARN"
+                    }
+                    _ => "",
+                };
+                format!("{}{hint}", told(&format!("ListStackResources of {name}"), &error))
+            })?;
             for resource in page.stack_resource_summaries() {
                 let [logical, kind] =
                     [resource.logical_resource_id(), resource.resource_type()].map(Option::unwrap_or_default);

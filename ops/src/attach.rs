@@ -159,10 +159,6 @@ pub(crate) async fn detach(arguments: DetachArguments) -> Result<(), String> {
     let update = with_triggers(&before, &plan);
     let write = write_back(&update)?;
     say_what_changes(&before, &pool, &plan, &write);
-    for Change { trigger, from, .. } in &plan.left_alone {
-        let function = from.as_deref().unwrap_or("nothing");
-        println!("  {:<28}{function}, which is not ours: left alone", trigger.name());
-    }
     if saved.is_none() && !plan.changes.is_empty() {
         println!("What was there before is not known: there is no {}.", path.display());
     }
@@ -171,7 +167,13 @@ pub(crate) async fn detach(arguments: DetachArguments) -> Result<(), String> {
     let unused = once(ours.values().filter(|arn| !still_used.contains(&format!("\"{arn}\""))));
     if dry_run {
         for arn in unused {
-            println!("  {:<28}{arn}: ours is taken away", "permission");
+            let becomes = match account.policy(arn).await {
+                Ok(policy) if has_statement(&policy, &statement_id(&target.user_pool_id)) => "ours is taken away",
+                Ok(_) => "none of ours",
+                // Who may not read it may be able to take it away.
+                Err(_) => "ours is taken away, if there is one",
+            };
+            println!("  {:<28}{arn}: {becomes}", "permission");
         }
         println!("Dry run: nothing was changed.");
         return Ok(());
@@ -262,6 +264,12 @@ fn say_what_changes(before: &Members, pool: &PoolArn, plan: &Plan, write: &Membe
     println!("User pool {name:?}, {}", pool.as_str());
     for change in &plan.changes {
         println!("  {change}");
+    }
+    for Change { trigger, from, .. } in &plan.left_alone {
+        match from {
+            Some(function) => println!("  {:<28}{function}, which is not ours: left alone", trigger.name()),
+            None => println!("  {:<28}nothing already", trigger.name()),
+        }
     }
     let others = write.keys().filter(|name| !["UserPoolId", "LambdaConfig"].contains(&name.as_str())).count();
     println!("  {:<28}stays as it is: {others} settings are written back", "everything else");

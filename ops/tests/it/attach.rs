@@ -153,7 +153,22 @@ async fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
 
     attach(&account, &TWO, &[]).output();
     account.fates(|_, _| Fate::Pass);
-    assert!(run(&account, "detach", &[], &["--dry-run"]).output().ends_with("Dry run: nothing was changed.\n"));
+    let three = [TWO[0], TWO[1], ("PreSignUp", "sign-up")];
+    let ended = run(&account, "detach", &three, &["--dry-run"]);
+    let expected = format!(
+        "\x20 DefineAuthChallenge         {define} -> nothing\n\
+         \x20 CreateAuthChallenge         {create} -> nothing\n\
+         \x20 PreSignUp                   nothing already\n\
+         \x20 everything else             stays as it is: 11 settings are written back\n\
+         \x20 permission                  {define}: ours is taken away\n\
+         \x20 permission                  {create}: ours is taken away\n\
+         \x20 permission                  {sign_up}: none of ours\n\
+         Dry run: nothing was changed.\n",
+        define = arn("define"),
+        create = arn("create"),
+        sign_up = arn("sign-up"),
+    );
+    assert!(ended.output().ends_with(&expected), "{ended:?}");
     assert_eq!(account.changes(), [""; 0]);
 }
 
@@ -498,7 +513,7 @@ async fn a_detach_that_fails_half_way_is_finished_by_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_meant_is_said_before_anything_is_done() {
-    let account = account("not-meant").await;
+    let mut account = account("not-meant").await;
     let nowhere = account.run(&["attach", "--stack", "nothing"]);
     assert_eq!(nowhere.error(), "ListStackResources of nothing: ValidationError: Stack with id nothing does not exist");
     let empty = account.run(&["attach", "--stack", "empty"]);
@@ -526,4 +541,8 @@ async fn what_cannot_be_meant_is_said_before_anything_is_done() {
     let words = format!("GetPolicy of {}: ResourceNotFoundException: Function not found: arn", arn("define"));
     assert_eq!(missing.error(), words);
     assert_eq!(account.changes(), [""; 0]);
+    // Where nothing plays CloudFormation.
+    account.endpoint = account.pool.endpoint.clone();
+    let local = account.run(&["attach", "--stack", "sign-in"]);
+    assert!(local.error().ends_with(": a local pool has no stacks, name each function with --function TRIGGER=ARN"));
 }
