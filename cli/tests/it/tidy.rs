@@ -250,13 +250,21 @@ fn r61_each_function_can_call_the_services_that_it_needs_and_none_knows_the_loca
         let folder = entry.unwrap().path();
         let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
         let needs: &[&str] = match folder.file_name().unwrap().to_str().unwrap() {
-            "create-auth-challenge" => &["aws-sdk-sesv2", "hyper", "limits-table"],
+            "create-auth-challenge" => &["aws-connection", "aws-sdk-sesv2", "limits-table"],
             "verify-auth-challenge" => &["limits-table"],
-            "post-authentication" => &["aws-sdk-cognitoidentityprovider", "limits-table"],
+            "post-authentication" => &["aws-connection", "aws-sdk-cognitoidentityprovider", "limits-table"],
             _ => &[],
         };
-        let could =
-            ["aws-sdk-cognito", "aws-sdk-dynamodb", "aws-sdk-sesv2", "hyper", "reqwest", "limits-table", "local-pool"];
+        let could = [
+            "aws-connection",
+            "aws-sdk-cognito",
+            "aws-sdk-dynamodb",
+            "aws-sdk-sesv2",
+            "hyper",
+            "reqwest",
+            "limits-table",
+            "local-pool",
+        ];
         for crate_ in could {
             let is_needed = needs.iter().any(|needed| needed.starts_with(crate_));
             assert_eq!(manifest.contains(crate_), is_needed, "{}: {crate_}", folder.display());
