@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lambda_runtime::Context;
-use serde_json::{Map, Value, json};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -76,53 +77,74 @@ impl Lines {
     }
 
     /// The line for what was said at a place, if it is wanted.
-    fn line(&self, level: Level, place: &str, fields: Map<String, Value>, now: SystemTime) -> Option<String> {
-        let settings = &self.settings;
-        let metrics = match &settings.metrics_namespace {
-            Some(namespace) => metrics::of(&fields).map(|metrics| (namespace, metrics)),
-            None => None,
-        };
+    fn line(&self, level: Level, place: &str, fields: &[(&str, Value)], now: SystemTime) -> Option<String> {
+        let namespace = self.settings.metrics_namespace.as_deref();
+        let counted = namespace.and_then(|namespace| Some((namespace, metrics::of(fields)?)));
         // What is counted is counted at every level.
-        if metrics.is_none() && level > settings.level {
+        if counted.is_none() && level > self.settings.level {
             return None;
         }
-        let mut line = Map::new();
-        line.insert("level".to_owned(), level.as_str().into());
-        line.insert("timestamp".to_owned(), humantime::format_rfc3339_millis(now).to_string().into());
-        line.insert("service".to_owned(), settings.service.clone().into());
-        line.insert("location".to_owned(), place.into());
-        line.insert("function_name".to_owned(), settings.function_name.clone().into());
-        line.insert("function_memory_size".to_owned(), settings.function_memory_size.clone().into());
-        let _ = INVOCATION.try_with(|invocation| {
-            line.insert("function_arn".to_owned(), invocation.function_arn.clone().into());
-            line.insert("function_request_id".to_owned(), invocation.request_id.clone().into());
-            line.insert("xray_trace_id".to_owned(), invocation.xray_trace_id.clone().into());
-            line.insert("cold_start".to_owned(), invocation.cold_start.into());
-        });
-        line.extend(fields);
-        if let Some((namespace, metrics)) = metrics {
-            let milliseconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-            embed(&mut line, namespace, metrics, milliseconds);
-        }
-        Some(Value::Object(line).to_string())
+        let (settings, counted) = (&self.settings, counted.as_ref());
+        let line = |invocation: Option<&Invocation>| {
+            serde_json::to_string(&Line { settings, level, place, now, invocation, fields, counted }).ok()
+        };
+        INVOCATION.try_with(|invocation| line(Some(invocation))).unwrap_or_else(|_| line(None))
     }
 }
 
-/// Adds to a line what CloudWatch is to count of it:
+/// One line of the log. It is written as it is read here, because to gather it first costs as much as a whole decision.
+struct Line<'a> {
+    settings: &'a LogSettings,
+    level: Level,
+    place: &'a str,
+    now: SystemTime,
+    invocation: Option<&'a Invocation>,
+    fields: &'a [(&'a str, Value)],
+    /// The namespace, and what is counted there.
+    counted: Option<&'a (&'a str, Vec<Metric>)>,
+}
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut line = serializer.serialize_map(None)?;
+        line.serialize_entry("level", self.level.as_str())?;
+        line.serialize_entry("timestamp", &humantime::format_rfc3339_millis(self.now).to_string())?;
+        line.serialize_entry("service", &self.settings.service)?;
+        line.serialize_entry("location", self.place)?;
+        line.serialize_entry("function_name", &self.settings.function_name)?;
+        line.serialize_entry("function_memory_size", &self.settings.function_memory_size)?;
+        if let Some(invocation) = self.invocation {
+            line.serialize_entry("function_arn", &invocation.function_arn)?;
+            line.serialize_entry("function_request_id", &invocation.request_id)?;
+            line.serialize_entry("xray_trace_id", &invocation.xray_trace_id)?;
+            line.serialize_entry("cold_start", &invocation.cold_start)?;
+        }
+        for (name, value) in self.fields {
+            line.serialize_entry(name, value)?;
+        }
+        if let Some((namespace, metrics)) = self.counted {
+            for metric in metrics {
+                line.serialize_entry(metric.name, &metric.value)?;
+            }
+            let milliseconds = self.now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+            line.serialize_entry("_aws", &embedded(namespace, metrics, milliseconds))?;
+        }
+        line.end()
+    }
+}
+
+/// What tells CloudWatch what it is to count of a line:
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
-fn embed(line: &mut Map<String, Value>, namespace: &str, metrics: Vec<Metric>, milliseconds: u64) {
-    let directives: Vec<Value> = metrics
-        .iter()
-        .map(|metric| {
-            json!({
-                "Namespace": namespace,
-                "Dimensions": metric.dimensions,
-                "Metrics": [{"Name": metric.name, "Unit": metric.unit}],
-            })
+fn embedded(namespace: &str, metrics: &[Metric], milliseconds: u64) -> Value {
+    let directive = |metric: &Metric| {
+        json!({
+            "Namespace": namespace,
+            "Dimensions": metric.dimensions,
+            "Metrics": [{"Name": metric.name, "Unit": metric.unit}],
         })
-        .collect();
-    line.extend(metrics.into_iter().map(|metric| (metric.name.to_owned(), metric.value.into())));
-    line.insert("_aws".to_owned(), json!({"Timestamp": milliseconds, "CloudWatchMetrics": directives}));
+    };
+    let directives: Vec<Value> = metrics.iter().map(directive).collect();
+    json!({"Timestamp": milliseconds, "CloudWatchMetrics": directives})
 }
 
 impl Subscriber for Lines {
@@ -138,13 +160,13 @@ impl Subscriber for Lines {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut fields = Fields(Map::new());
+        let mut fields = Fields(Vec::new());
         event.record(&mut fields);
         let metadata = event.metadata();
         let place = format!("{}:{}", metadata.target(), metadata.line().unwrap_or_default());
         #[expect(clippy::disallowed_methods, reason = "when a line is written is no decision")]
         let now = SystemTime::now();
-        if let Some(line) = self.line(*metadata.level(), &place, fields.0, now) {
+        if let Some(line) = self.line(*metadata.level(), &place, &fields.0, now) {
             // A log that takes no more is no reason to refuse a sign-in.
             let _ = writeln!(std::io::stdout().lock(), "{line}");
         }
@@ -161,11 +183,11 @@ impl Subscriber for Lines {
 }
 
 /// The fields of an event, as JSON.
-struct Fields(Map<String, Value>);
+struct Fields(Vec<(&'static str, Value)>);
 
 impl Fields {
     fn put(&mut self, field: &Field, value: Value) {
-        self.0.insert(field.name().to_owned(), value);
+        self.0.push((field.name(), value));
     }
 }
 
@@ -210,7 +232,8 @@ mod tests {
     fn said(lines: &Lines, level: Level, fields: Value) -> Option<Value> {
         let Value::Object(fields) = fields else { panic!("{fields}") };
         let now = UNIX_EPOCH + Duration::from_millis(1_767_268_800_123);
-        let line = lines.line(level, "create_auth_challenge::delivery:106", fields, now)?;
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        let line = lines.line(level, "create_auth_challenge::delivery:106", &fields, now)?;
         assert!(!line.contains('\n'));
         Some(serde_json::from_str(&line).unwrap())
     }

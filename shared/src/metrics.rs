@@ -1,6 +1,6 @@
 //! What is counted of what the functions do: a table from the messages of the log to CloudWatch's metrics.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// One number for CloudWatch.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,9 +23,10 @@ const BY_REASON: &[&[&str]] = &[&["service"], &["service", "reason"]];
 const BY_FUNCTION: &[&[&str]] = &[&["service"], &["service", "function_name"]];
 
 /// What a line of the log counts as, if it counts as anything.
-pub fn of(line: &Map<String, Value>) -> Option<Vec<Metric>> {
-    let text = |field: &str| line.get(field).and_then(Value::as_str).unwrap_or_default();
-    let number = |field: &str| line.get(field).and_then(Value::as_f64);
+pub fn of(fields: &[(&str, Value)]) -> Option<Vec<Metric>> {
+    let value = |field: &str| fields.iter().find(|(name, _)| *name == field).map(|(_, value)| value);
+    let text = |field: &str| value(field).and_then(Value::as_str).unwrap_or_default();
+    let number = |field: &str| value(field).and_then(Value::as_f64);
     let first_mail = number("mail") == Some(1.0);
     let one = |name, dimensions| Metric { name, unit: "Count", dimensions, value: 1.0 };
     let metrics = match text("message") {

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 /// Names and values of what a line counts as.
 fn counted(line: Value) -> Vec<(&'static str, f64)> {
     let Value::Object(line) = line else { panic!("{line}") };
-    metrics::of(&line).unwrap_or_default().into_iter().map(|metric| (metric.name, metric.value)).collect()
+    let fields: Vec<_> = line.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    metrics::of(&fields).unwrap_or_default().into_iter().map(|metric| (metric.name, metric.value)).collect()
 }
 
 #[test]
