@@ -30,13 +30,15 @@ impl Language {
 /// The language for a person who wants `wished`: of those with the same language and script the one of the person's region, or
 /// else of the region where most speak it, or else the first. So `pt-PT` gets `pt-BR` and `iw` gets `he`; but `zh-TW`, which is
 /// written in another script, does not get `zh-Hans`.
-pub(crate) fn choose<'a>(available: &'a [Language], wished: &LanguageTag) -> Option<&'a Language> {
+///
+/// It is told by its place.
+pub(crate) fn choose(available: &[Language], wished: &LanguageTag) -> Option<usize> {
     let wished = likely(&identify(wished)?);
     let same_writing =
-        |language: &&Language| language.likely.language == wished.language && language.likely.script == wished.script;
+        |language: &Language| language.likely.language == wished.language && language.likely.script == wished.script;
     let home = likely(&LanguageIdentifier { region: None, ..wished.clone() }).region;
-    let of = |region| available.iter().filter(same_writing).find(|language| language.likely.region == region);
-    of(wished.region).or_else(|| of(home)).or_else(|| available.iter().find(same_writing))
+    let of = |region| available.iter().position(|language| same_writing(language) && language.likely.region == region);
+    of(wished.region).or_else(|| of(home)).or_else(|| available.iter().position(same_writing))
 }
 
 /// Reads a tag as BCP 47 has it; extensions do not matter here.
@@ -76,7 +78,7 @@ mod tests {
 
     fn chosen(available: &[&str], wished: &str) -> Option<String> {
         let available: Vec<Language> = available.iter().map(|tag| Language::read(tag).unwrap()).collect();
-        choose(&available, &LanguageTag::parse(wished)?).map(|language| language.folder.clone())
+        choose(&available, &LanguageTag::parse(wished)?).map(|place| available[place].folder.clone())
     }
 
     #[test]

@@ -37,21 +37,21 @@ impl fmt::Debug for Mail {
 }
 
 /// The templates of one language, parsed.
-pub(crate) struct Parts<'a> {
-    language: &'a Language,
+pub(crate) struct Parts {
+    language: Language,
     tag: String,
-    text: Environment<'a>,
-    html: Environment<'a>,
+    text: Environment<'static>,
+    html: Environment<'static>,
 }
 
-impl<'a> Parts<'a> {
+impl Parts {
     /// # Errors
     ///
     /// When a template does not parse.
-    pub(crate) fn parse(files: &'a Files, language: &'a Language) -> Result<Parts<'a>, Error> {
+    pub(crate) fn parse(files: &Files, language: &Language) -> Result<Parts, Error> {
         let text = environment(files, language, Form::Text)?;
         let html = environment(files, language, Form::Html)?;
-        Ok(Parts { language, tag: language.id.to_string(), text, html })
+        Ok(Parts { language: language.clone(), tag: language.id.to_string(), text, html })
     }
 
     /// Writes the mail for `message`.
@@ -138,7 +138,7 @@ fn is_right_to_left(c: char) -> bool {
 }
 
 /// The templates that a part in this form may use: those of its language, and the shared ones.
-fn environment<'a>(files: &'a Files, language: &Language, form: Form) -> Result<Environment<'a>, Error> {
+fn environment(files: &Files, language: &Language, form: Form) -> Result<Environment<'static>, Error> {
     let mut environment = Environment::empty();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     // By the part that is rendered: it escapes also what it includes, whatever the name of that.
@@ -161,7 +161,7 @@ fn environment<'a>(files: &'a Files, language: &Language, form: Form) -> Result<
             (Some((folder, part)), Form::Html) => folder == language.folder && part == BODY_HTML,
         };
         if is_wanted {
-            environment.add_template(name, source)?;
+            environment.add_template_owned(name.clone(), source.clone())?;
         }
     }
     Ok(environment)

@@ -6,6 +6,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use auth_challenge::challenge::{Nonce, UnixSeconds};
@@ -50,6 +51,8 @@ const BUILT_IN: [(&str, &str); 1 + 3 * 14] =
 pub struct Templates {
     files: Files,
     languages: Vec<Language>,
+    /// Of each of these, what was parsed for its first mail.
+    parsed: Vec<OnceLock<Parts>>,
     /// Place in `languages`.
     default: usize,
     settings: MailSettings,
@@ -79,13 +82,12 @@ impl Templates {
             }
             languages.push(language);
         }
-        let preferred = choose(&languages, &settings.default_locale);
-        let default = preferred.and_then(|preferred| languages.iter().position(|language| language == preferred));
-        let default = default.ok_or_else(|| TemplateError {
+        let default = choose(&languages, &settings.default_locale).ok_or_else(|| TemplateError {
             variable: DEFAULT_LOCALE,
             ..TemplateError::of("", format!("there are no templates for {}", settings.default_locale.as_str()))
         })?;
-        let templates = Templates { files, languages, default, settings };
+        let parsed = languages.iter().map(|_| OnceLock::new()).collect();
+        let templates = Templates { files, languages, parsed, default, settings };
         // Those of the program are checked before it is built.
         if templates.settings.template_dir.is_some() {
             templates.check()?;
@@ -101,10 +103,17 @@ impl Templates {
     pub fn render(&self, message: &Message) -> Result<Mail, TemplateError> {
         let wished = message.locale.iter().chain(&message.to.locale);
         let mut found = wished.filter_map(|tag| choose(&self.languages, tag));
-        let language = found.next().unwrap_or(&self.languages[self.default]);
-        Parts::parse(&self.files, language)
-            .and_then(|parts| parts.render(&self.settings, message))
-            .map_err(|error| self.error(&error, language))
+        let place = found.next().unwrap_or(self.default);
+        let mail = self.parts(place).and_then(|parts| parts.render(&self.settings, message));
+        mail.map_err(|error| self.error(&error, &self.languages[place]))
+    }
+
+    fn parts(&self, place: usize) -> Result<&Parts, minijinja::Error> {
+        if let Some(parts) = self.parsed[place].get() {
+            return Ok(parts);
+        }
+        let parts = Parts::parse(&self.files, &self.languages[place])?;
+        Ok(self.parsed[place].get_or_init(|| parts))
     }
 
     /// The languages' folders, in order.

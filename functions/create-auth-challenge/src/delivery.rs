@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use auth_challenge::challenge::ErrorCode;
+use auth_challenge::code::CodeFormat;
 use auth_challenge::create_auth_challenge::{Challenge, Deliver, Message};
 use auth_challenge::settings::{AwsSettings, SesSettings, SettingsError};
 use auth_challenge::trigger::TriggerError;
@@ -21,7 +22,7 @@ use aws_sdk_sesv2::types::{
     Body, Content, Destination, EmailContent, Message as SesMessage, MessageHeader, MessageTag,
 };
 use rand::{CryptoRng, Rng, RngExt};
-use sign_in_mail::{Mail, Templates};
+use sign_in_mail::{Mail, Templates, example_message};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::observed_sends::ObservedSends;
@@ -74,11 +75,11 @@ impl Delivery {
         Delivery { client, connection: None, settings, function_version, templates, observed: Mutex::default() }
     }
 
-    /// Connects to SES before there is a mail, in the time that Lambda gives a function to start.
-    pub(crate) async fn connect(&self) {
-        if let Some(connection) = &self.connection {
-            let empty = self.client.send_email().content(EmailContent::builder().build());
-            connection.rehearse(empty.send()).await;
+    /// Connects to SES before there is a mail, in the time that Lambda gives a function to start, and writes one that nobody gets.
+    pub(crate) async fn rehearse(&self, format: CodeFormat) {
+        let message = example_message(None, format);
+        if let (Some(connection), Ok(mail)) = (&self.connection, self.templates.render(&message)) {
+            connection.rehearse(self.attempt(&message, &mail, Instant::now() + BUDGET)).await;
         }
     }
 

@@ -28,7 +28,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let format = settings.challenge.format;
     let counts = Counts::new(LimitsSettings::from_vars(&env)?, format, || AwsSettings::from_vars(&env))?;
     let delivery = Delivery::new(SesSettings::from_vars(&env)?, templates, AwsSettings::from_vars(&env)?)?;
-    tokio::join!(delivery.connect(), async {
+    tokio::join!(delivery.rehearse(format), async {
         if let Some(counts) = &counts {
             counts.connect().await;
         }
