@@ -43,6 +43,9 @@ use tokio::time::timeout;
 /// How long a connection is kept for the next request. A function that is frozen for longer would find a dead one, and could not
 /// know whether what it wrote to it was taken.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// For a rehearsal. It takes a few milliseconds where all is well; where it does not, whoever waits for the first event has better use for
+/// the rest of Cognito's 5 s.
+const REHEARSAL: Duration = Duration::from_millis(300);
 /// No service answers us with more than this, in bytes.
 const LARGEST_REPLY: usize = 1 << 20;
 
@@ -125,7 +128,7 @@ impl Connection {
     /// before somebody waits for it. What keeps the connection from being made will be met, and told, by the first real request.
     pub async fn rehearse<T>(&self, request: impl Future<Output = T>) {
         self.0.rehearsing.store(true, Ordering::Relaxed);
-        drop(request.await);
+        let _ = timeout(REHEARSAL, request).await;
         self.0.rehearsing.store(false, Ordering::Relaxed);
     }
 

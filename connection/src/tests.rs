@@ -202,7 +202,10 @@ async fn a_rehearsal_connects_and_sends_nothing() {
     assert_eq!(server.requests(), [""; 0]);
     ask(&connection, &server.url).await.unwrap();
     assert_eq!((server.connections(), server.requests().len()), (1, 1));
-    // And one that fails keeps nobody from anything.
+    // And one that fails, or would never end, keeps nobody from anything.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let patient = Connection::new(&aws(None), Duration::from_secs(3_600)).unwrap();
+    patient.rehearse(ask(&patient, &format!("https://{}", silent.local_addr().unwrap()))).await;
     connection.rehearse(ask(&connection, "http://127.0.0.1:1")).await;
     ask(&connection, &server.url).await.unwrap();
     assert_eq!(server.requests().len(), 2);

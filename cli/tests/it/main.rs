@@ -8,6 +8,7 @@ mod attack;
 #[allow(dead_code, reason = "nothing fails here")]
 mod dynamodb;
 mod events;
+mod frozen;
 mod hostile;
 mod leaks;
 mod panics;
