@@ -35,6 +35,8 @@ enum Deed {
 struct Server {
     url: String,
     connections: Arc<AtomicUsize>,
+    /// Connections that it has ended.
+    ended: Arc<AtomicUsize>,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
@@ -47,29 +49,33 @@ impl Server {
         listener.set_nonblocking(true).unwrap();
         let scheme = if tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://localhost:{}", listener.local_addr().unwrap().port());
-        let (connections, requests) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let (connections, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let requests = Arc::new(Mutex::new(Vec::new()));
         let deeds = Arc::new(Mutex::new(VecDeque::from_iter(deeds)));
-        let (count, seen) = (Arc::clone(&connections), Arc::clone(&requests));
+        let (count, over, seen) = (Arc::clone(&connections), Arc::clone(&ended), Arc::clone(&requests));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         let serve_all = async move {
             let listener = TcpListener::from_std(listener).unwrap();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 count.fetch_add(1, Ordering::Relaxed);
-                let (tls, deeds, seen) = (tls.clone(), Arc::clone(&deeds), Arc::clone(&seen));
+                let (tls, deeds) = (tls.clone(), Arc::clone(&deeds));
+                let (over, seen) = (Arc::clone(&over), Arc::clone(&seen));
                 tokio::spawn(async move {
                     match tls {
-                        None => serve(stream, &deeds, &seen).await,
-                        Some(tls) => match tls.accept(stream).await {
-                            Ok(stream) => serve(stream, &deeds, &seen).await,
-                            Err(_) => None,
-                        },
+                        None => drop(serve(stream, &deeds, &seen).await),
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, &deeds, &seen).await;
+                            }
+                        }
                     }
+                    over.fetch_add(1, Ordering::Relaxed);
                 });
             }
         };
         std::thread::spawn(move || runtime.block_on(serve_all));
-        Server { url, connections, requests }
+        Server { url, connections, ended, requests }
     }
 
     fn connections(&self) -> usize {
@@ -234,10 +240,11 @@ async fn a_connection_that_the_far_end_closed_is_made_anew_and_each_request_arri
             let server = Server::start([deed], None).await;
             let connection = connection();
             ask(&connection, &server.url).await.unwrap();
-            if frozen {
-                std::thread::sleep(Duration::from_millis(30));
-            } else {
-                tokio::time::sleep(Duration::from_millis(30)).await;
+            while server.ended.load(Ordering::Relaxed) == 0 {
+                match frozen {
+                    true => std::thread::sleep(Duration::from_millis(1)),
+                    false => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
             }
             ask(&connection, &server.url).await.unwrap();
             assert_eq!((server.connections(), server.requests().len()), (2, 2), "{deed:?}, frozen {frozen}");
