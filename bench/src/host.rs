@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::share::Share;
 
 /// Longest time to wait for a process, which may run in valgrind on a busy machine.
 const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
@@ -60,16 +62,23 @@ struct Request {
 impl Life {
     /// Starts a program and waits until it asks for its first event. Also how long that took.
     pub(crate) fn begin(program: &Path, variables: &BTreeMap<String, String>) -> Result<(Life, Duration)> {
-        Life::start(Command::new(program), variables, Stdio::inherit(), |command| Ok(command.spawn()?))
+        Life::start(Command::new(program), variables, Stdio::inherit(), spawn)
     }
 
-    /// As [`begin`](Life::begin), but `spawn` starts the process.
-    pub(crate) fn begin_with(
+    /// As [`begin`](Life::begin), but the process has this share of the CPU from its first moment.
+    pub(crate) fn begin_with_share(
         program: &Path,
         variables: &BTreeMap<String, String>,
-        spawn: impl FnOnce(&mut Command) -> Result<Child>,
+        share: &Share,
     ) -> Result<(Life, Duration)> {
-        Life::start(Command::new(program), variables, Stdio::inherit(), spawn)
+        Life::start(Command::new(program), variables, Stdio::inherit(), |command| {
+            // By a thread that has the share, because a process inherits it and could otherwise be given it only later.
+            let spawning = thread::scope(|scope| {
+                let spawner = scope.spawn(|| share.take_in_this_thread().and_then(|()| spawn(command)));
+                spawner.join()
+            });
+            spawning.unwrap_or_else(|_| Err(io::Error::other("the thread that starts the process stopped")))
+        })
     }
 
     /// Starts a program in valgrind, which counts its instructions.
@@ -78,14 +87,14 @@ impl Life {
         command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(program);
         let mut variables = variables.clone();
         variables.insert("PATH".to_owned(), std::env::var("PATH").unwrap_or_default());
-        Ok(Life::start(command, &variables, Stdio::piped(), |command| Ok(command.spawn()?))?.0)
+        Ok(Life::start(command, &variables, Stdio::piped(), spawn)?.0)
     }
 
     fn start(
         mut command: Command,
         variables: &BTreeMap<String, String>,
         standard_error: Stdio,
-        spawn: impl FnOnce(&mut Command) -> Result<Child>,
+        spawn: impl FnOnce(&mut Command) -> io::Result<(Instant, Child)>,
     ) -> Result<(Life, Duration)> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let runtime_api = listener.local_addr()?.to_string();
@@ -96,8 +105,7 @@ impl Life {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(standard_error);
-        let began = Instant::now();
-        let process = spawn(&mut command)?;
+        let (began, process) = spawn(&mut command)?;
         let mut life = Life { process, listener, connections: Vec::new(), asking: 0 };
         let asked = life.until_it_asks()?;
         Ok((life, asked - began))
@@ -194,6 +202,12 @@ impl Life {
     }
 }
 
+/// Starts a process. Also when that was.
+fn spawn(command: &mut Command) -> io::Result<(Instant, Child)> {
+    let began = Instant::now();
+    Ok((began, command.spawn()?))
+}
+
 impl Drop for Life {
     fn drop(&mut self) {
         // It may have ended by itself.
@@ -250,7 +264,8 @@ mod tests {
 
     #[test]
     fn callgrinds_count_is_read_from_among_its_other_lines() {
-        let said = "==7== Callgrind, a call-graph generating cache profiler\n==7== Events    : Ir\n==7== Collected : 43210\n";
+        let said =
+            "==7== Callgrind, a call-graph generating cache profiler\n==7== Events    : Ir\n==7== Collected : 43210\n";
         assert_eq!(collected(said), Some(43_210));
         assert_eq!(collected("==7== Events    : Ir\n"), None);
     }

@@ -92,6 +92,10 @@ impl Service {
 }
 
 impl Calls {
+    pub(crate) fn and(self, more: Calls) -> Calls {
+        Calls { connections: self.connections + more.connections, requests: self.requests + more.requests }
+    }
+
     pub(crate) fn since(self, before: Calls) -> Calls {
         Calls { connections: self.connections - before.connections, requests: self.requests - before.requests }
     }
@@ -126,7 +130,8 @@ fn serve(
         seen.requests.fetch_add(1, Ordering::SeqCst);
         thread::sleep(round_trip);
         let (status, body) = answer(&line, &body);
-        let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head =
+            format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.write_all((head + &body).as_bytes())?;
         stream.flush()?;
     }
@@ -145,8 +150,8 @@ fn keep_item(_: &str, body: &[u8]) -> (&'static str, String) {
     if !body.windows(SUPPOSES_A_NEW_ACCOUNT.len()).any(|window| window == SUPPOSES_A_NEW_ACCOUNT) {
         return ("200 OK", "{}".to_owned());
     }
-    let counts =
-        json!({"mails": [], "next_mail": 0, "failures": 0, "level": 0, "last_failure": 0, "challenges": []}).to_string();
+    let counts = json!({"mails": [], "next_mail": 0, "failures": 0, "level": 0, "last_failure": 0, "challenges": []})
+        .to_string();
     let stale = json!({
         "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
         "message": "The conditional request failed",
