@@ -1,0 +1,378 @@
+//! `evidence model`: gate G1b, the protocol model. An explicit-state search over the real decisions, as an owner, a stranger,
+//! Cognito, its repeats, failing functions, a failing table, failing mail, changes of keys and versions, and the clock drive
+//! them around one account.
+//!
+//! What is not in it: names and passwords, the bytes of events (`every_history.rs`, `events/`), two functions that work on one
+//! call at a time (a function is over before Cognito calls again), guesses that happen to be right, and what one function
+//! counts by itself for long codes while there is no table.
+
+mod invariants;
+mod kept;
+mod owner;
+mod reached;
+mod rules;
+mod search;
+mod words;
+mod world;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use auth_challenge::challenge::{ChallengeKind, ChallengeState, Nonce, UnixSeconds};
+use auth_challenge::limits::{Account, Answered, Count};
+use auth_challenge::settings::SettingsError;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use self::invariants::Invariant;
+use self::kept::NOW;
+use self::reached::Reached;
+use self::rules::{Deployed, Rules};
+use self::search::{Found, search};
+use self::world::{Fault, Left, World};
+
+/// What the command takes.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// How much may happen
+    #[arg(long, value_enum, default_value_t = Size::Full)]
+    size: Size,
+    /// Stop each setting's search at so many states
+    #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true)]
+    states: u64,
+    /// Put a bug into the decisions and tell how the search finds it; `all` for each in turn
+    #[arg(long, value_name = "BUG")]
+    seeded: Option<String>,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How much may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Size {
+    /// In a second
+    Tiny,
+    /// In seconds
+    Small,
+    /// In minutes
+    Full,
+}
+
+/// A bug that the search has to find, so that we know that it would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Bug {
+    CodesServeTwice,
+    StrangersGetTokens,
+    AnswersHaveNoEnd,
+    SignInsForgetFailures,
+    CodesLiveTwiceAsLong,
+    TellsWhatIsNotCounted,
+    MailsWhatIsNotCounted,
+    AnyCodeOfTheAccountOpens,
+    DefineWavers,
+    UnknownUsersHaveOneAnswer,
+    RepeatsMailAgain,
+    NothingIsTakenBack,
+    RepeatsAreNotMarked,
+    OneAccountForAll,
+}
+
+impl Bug {
+    /// The invariant that it breaks.
+    fn breaks(self) -> Invariant {
+        match self {
+            Bug::CodesServeTwice => Invariant::TokensForOneRightAnswer,
+            Bug::StrangersGetTokens => Invariant::NoTokensForUnknownUsers,
+            Bug::AnswersHaveNoEnd => Invariant::AnswersHaveAnEnd,
+            Bug::SignInsForgetFailures => Invariant::FailuresAreNotForgotten,
+            Bug::CodesLiveTwiceAsLong => Invariant::CodesHaveAnEnd,
+            Bug::TellsWhatIsNotCounted | Bug::MailsWhatIsNotCounted => Invariant::EverythingIsCounted,
+            Bug::AnyCodeOfTheAccountOpens => Invariant::NoOtherCodeOpens,
+            Bug::DefineWavers => Invariant::DefineIsOneFunction,
+            Bug::UnknownUsersHaveOneAnswer => Invariant::UnknownUsersAreToldTheSame,
+            Bug::RepeatsMailAgain => Invariant::MailsHaveACause,
+            Bug::NothingIsTakenBack | Bug::RepeatsAreNotMarked => Invariant::TheOwnerGetsIn,
+            Bug::OneAccountForAll => Invariant::AccountsAreApart,
+        }
+    }
+
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+/// Where a search begins, and how the functions are deployed meanwhile.
+struct Setting {
+    name: &'static str,
+    deployed: Vec<Deployed>,
+    max_attempts: u8,
+    parameter_round: bool,
+    known: bool,
+    /// Wrong answers in a row before, two hours ago.
+    failures: u8,
+    left: Left,
+}
+
+fn settings(size: Size) -> Vec<Setting> {
+    let deployed = |key, previous, counts, change| Deployed { key, previous, counts, change };
+    let keys_change = |counts| {
+        vec![
+            deployed(0, None, counts, None),
+            deployed(1, Some(0), counts, Some(Fault::KeyChanged)),
+            deployed(1, None, counts, Some(Fault::KeyGone)),
+        ]
+    };
+    let table_arrives = vec![deployed(0, None, false, None), deployed(0, None, true, Some(Fault::TableArrives))];
+    let left = match size {
+        Size::Tiny => {
+            Left { owners_sign_ins: 1, strangers_sign_ins: 1, faults: 1, slips: 0, guesses: 1, pauses: 1, races: 0 }
+        }
+        Size::Small => {
+            Left { owners_sign_ins: 1, strangers_sign_ins: 1, faults: 1, slips: 1, guesses: 3, pauses: 2, races: 1 }
+        }
+        Size::Full => {
+            Left { owners_sign_ins: 2, strangers_sign_ins: 1, faults: 1, slips: 1, guesses: 3, pauses: 3, races: 1 }
+        }
+    };
+    let table = |name, max_attempts, failures, left| Setting {
+        name,
+        deployed: keys_change(true),
+        max_attempts,
+        parameter_round: false,
+        known: true,
+        failures,
+        left,
+    };
+    let strangers = Left { owners_sign_ins: 0, strangers_sign_ins: left.owners_sign_ins + 1, ..left };
+    vec![
+        table("with a table", 3, 0, left),
+        Setting { deployed: keys_change(false), ..table("without a table", 3, 0, left) },
+        Setting { deployed: table_arrives, ..table("as a table is introduced", 3, 0, left) },
+        Setting { parameter_round: true, ..table("with a parameter round", 3, 0, left) },
+        Setting { known: false, ..table("for a user who is not known", 3, 0, strangers) },
+        table("with one answer for each challenge", 1, 0, left),
+        table("after two wrong answers", 2, 2, left),
+        table("after nine wrong answers", 2, 9, left),
+    ]
+}
+
+/// What all searches came to.
+struct Sum {
+    found: Vec<(&'static str, Found, Duration)>,
+}
+
+/// Runs the search, and says what it came to.
+///
+/// # Errors
+///
+/// When nothing can be written.
+pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> io::Result<ExitCode> {
+    let bugs: Vec<Bug> = match arguments.seeded.as_deref() {
+        None => Vec::new(),
+        Some("all") => Bug::value_variants().to_vec(),
+        Some(name) => match Bug::from_str(name, false) {
+            Ok(bug) => vec![bug],
+            Err(_) => {
+                let names: Vec<String> = Bug::value_variants().iter().map(|bug| bug.name()).collect();
+                writeln!(out, "There is no such bug. There are: all, {}", names.join(", "))?;
+                return Ok(ExitCode::FAILURE);
+            }
+        },
+    };
+    if bugs.is_empty() { clean(arguments, out) } else { seeded(arguments, &bugs, out) }
+}
+
+fn clean(arguments: &Arguments, out: &mut impl Write) -> io::Result<ExitCode> {
+    let begun = Instant::now();
+    let sum = Sum { found: search_all(settings(arguments.size), None, arguments.states).map_err(io::Error::other)? };
+    let holds = sum.holds();
+    if arguments.json {
+        writeln!(out, "{}", sum.json(begun.elapsed()))?;
+    } else {
+        write!(out, "{}", sum.report(begun.elapsed()))?;
+    }
+    Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Searches each setting, as many at a time as there are processors.
+fn search_all(
+    settings: Vec<Setting>,
+    bug: Option<Bug>,
+    most: u64,
+) -> Result<Vec<(&'static str, Found, Duration)>, SettingsError> {
+    let next = std::sync::Mutex::new(settings.into_iter().enumerate());
+    let work = || {
+        let mut found = Vec::new();
+        loop {
+            let taken = next.lock().ok().and_then(|mut settings| settings.next());
+            let Some((place, setting)) = taken else { return Ok(found) };
+            let begun = Instant::now();
+            found.push((place, (setting.name, setting.search(bug, most)?, begun.elapsed())));
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let found = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let found = threads.into_iter().map(|thread| match thread.join() {
+            Ok(found) => found,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        found.collect::<Result<Vec<_>, _>>()
+    })?;
+    let mut found: Vec<_> = found.into_iter().flatten().collect();
+    found.sort_by_key(|(place, _)| *place);
+    Ok(found.into_iter().map(|(_, found)| found).collect())
+}
+
+impl Setting {
+    fn search(&self, bug: Option<Bug>, most: u64) -> Result<Found, SettingsError> {
+        let rules = Rules::new(&self.deployed, self.max_attempts, self.parameter_round, self.known, bug)?;
+        let account = rules.accounts.borrow_mut().id(failed_before(&rules, self.failures));
+        Ok(search(World::new(self.left, account), &rules, most))
+    }
+}
+
+/// An account that had so many wrong answers two hours ago.
+fn failed_before(rules: &Rules, failures: u8) -> Account {
+    let then = UnixSeconds(NOW.0 - 7_200);
+    (0..failures).fold(Account::default(), |account, which| {
+        let state = ChallengeState {
+            kind: ChallengeKind::Code,
+            key_id: rules.first_key(),
+            nonce: Nonce::from([100 + which; 16]),
+            issued_at: then,
+            attempts: 0,
+            mails: 1,
+            last_sent: then,
+            repeated: false,
+        };
+        let wrong = Answered { tag: "wrong", right: false, proof: None };
+        match account.answer(rules.limits(), "1example23456789", &state, wrong, then) {
+            Ok(Count::Keep(account, ())) => account,
+            Ok(Count::Repeat(())) | Err(_) => account,
+        }
+    })
+}
+
+fn seeded(arguments: &Arguments, bugs: &[Bug], out: &mut impl Write) -> io::Result<ExitCode> {
+    let mut all_found = true;
+    for bug in bugs {
+        let found = find(*bug, arguments.states).map_err(io::Error::other)?;
+        let right = found.as_ref().is_some_and(|(invariant, _)| *invariant == bug.breaks());
+        all_found &= right;
+        let (number, story) = match &found {
+            Some((invariant, story)) => (Some(invariant.number()), story.as_str()),
+            None => (None, ""),
+        };
+        if arguments.json {
+            let line = json!({"bug": bug.name(), "caught": right, "invariant": number, "trace": story});
+            writeln!(out, "{line}")?;
+        } else {
+            match number {
+                Some(number) => writeln!(out, "{}: breaks invariant {number}\n    {story}", bug.name())?,
+                None => writeln!(out, "{}: NOT FOUND", bug.name())?,
+            }
+        }
+    }
+    Ok(if all_found { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Searches for a bug, in smaller worlds first. The invariant that it breaks, and how.
+fn find(bug: Bug, most: u64) -> Result<Option<(Invariant, String)>, SettingsError> {
+    for size in [Size::Tiny, Size::Small] {
+        for setting in settings(size) {
+            if let Some((invariant, trace)) = setting.search(Some(bug), most)?.broken {
+                return Ok(Some((invariant, words::story(&trace))));
+            }
+        }
+    }
+    Ok(None)
+}
+
+impl Sum {
+    fn reached(&self) -> Reached {
+        self.found.iter().fold(Reached::default(), |reached, (_, found, _)| reached.and(found.reached))
+    }
+
+    fn holds(&self) -> bool {
+        self.found.iter().all(|(_, found, _)| found.broken.is_none()) && self.reached().flags().all(|reached| reached)
+    }
+
+    fn states(&self) -> u64 {
+        self.found.iter().map(|(_, found, _)| found.states).sum()
+    }
+
+    fn transitions(&self) -> u64 {
+        self.found.iter().map(|(_, found, _)| found.transitions).sum()
+    }
+
+    fn depth(&self) -> u32 {
+        self.found.iter().map(|(_, found, _)| found.depth).max().unwrap_or_default()
+    }
+
+    fn broken(&self, invariant: Invariant) -> Option<(&'static str, String)> {
+        self.found.iter().find_map(|(name, found, _)| match &found.broken {
+            Some((broken, trace)) if *broken == invariant => Some((*name, words::story(trace))),
+            _ => None,
+        })
+    }
+
+    fn report(&self, took: Duration) -> String {
+        let mut text = String::new();
+        for (name, found, took) in &self.found {
+            let Found { states, transitions, depth, complete, .. } = found;
+            let end = if *complete { "all" } else { "not all" };
+            text += &format!(
+                "{name:36} {states:>10} states ({end}), {transitions:>11} steps, {depth:>3} deep, {:.1} s\n",
+                took.as_secs_f64()
+            );
+        }
+        text += &format!(
+            "{:36} {:>10} states, {:>17} steps, {:>3} deep, {:.1} s\n\n",
+            "together",
+            self.states(),
+            self.transitions(),
+            self.depth(),
+            took.as_secs_f64()
+        );
+        for invariant in Invariant::ALL {
+            let (mark, story) = match self.broken(invariant) {
+                None => ("holds ", String::new()),
+                Some((name, story)) => ("BROKEN", format!("\n         {name}: {story}")),
+            };
+            text += &format!("{mark} {:>2}. {}{story}\n", invariant.number(), invariant.words());
+        }
+        text += "\n";
+        for (name, reached) in Reached::names().zip(self.reached().flags()) {
+            text += &format!("{} {name}\n", if reached { "reached    " } else { "NOT REACHED" });
+        }
+        text
+    }
+
+    fn json(&self, took: Duration) -> serde_json::Value {
+        let settings = self.found.iter().map(|(name, found, took)| {
+            json!({
+                "name": name, "states": found.states, "transitions": found.transitions, "depth": found.depth,
+                "complete": found.complete, "seconds": took.as_secs_f64(),
+            })
+        });
+        let invariants = Invariant::ALL.map(|invariant| {
+            let trace = self.broken(invariant).map(|(name, story)| format!("{name}: {story}"));
+            json!({
+                "number": invariant.number(), "words": invariant.words(), "holds": trace.is_none(), "trace": trace,
+            })
+        });
+        let sometimes = Reached::names().zip(self.reached().flags());
+        json!({
+            "gate": "G1b", "holds": self.holds(), "states": self.states(), "transitions": self.transitions(),
+            "depth": self.depth(), "seconds": took.as_secs_f64(), "settings": settings.collect::<Vec<_>>(),
+            "invariants": invariants,
+            "sometimes": sometimes.map(|(name, reached)| json!({"words": name, "reached": reached})).collect::<Vec<_>>(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
