@@ -312,11 +312,13 @@ impl Sum {
         self.found.iter().map(|(_, found, _)| found.depth).max().unwrap_or_default()
     }
 
-    fn broken(&self, invariant: Invariant) -> Option<(&'static str, String)> {
-        self.found.iter().find_map(|(name, found, _)| match &found.broken {
-            Some((broken, trace)) if *broken == invariant => Some((*name, words::story(trace))),
+    /// How an invariant was broken, in each setting in which it was.
+    fn broken(&self, invariant: Invariant) -> Vec<String> {
+        let broken = self.found.iter().filter_map(|(name, found, _)| match &found.broken {
+            Some((broken, trace)) if *broken == invariant => Some(format!("{name}: {}", words::story(trace))),
             _ => None,
-        })
+        });
+        broken.collect()
     }
 
     fn report(&self, took: Duration) -> String {
@@ -338,11 +340,10 @@ impl Sum {
             took.as_secs_f64()
         );
         for invariant in Invariant::ALL {
-            let (mark, story) = match self.broken(invariant) {
-                None => ("holds ", String::new()),
-                Some((name, story)) => ("BROKEN", format!("\n         {name}: {story}")),
-            };
-            text += &format!("{mark} {:>2}. {}{story}\n", invariant.number(), invariant.words());
+            let stories = self.broken(invariant);
+            let mark = if stories.is_empty() { "holds " } else { "BROKEN" };
+            text += &format!("{mark} {:>2}. {}\n", invariant.number(), invariant.words());
+            text.extend(stories.into_iter().map(|story| format!("       {story}\n")));
         }
         text += "\n";
         for (name, reached) in Reached::names().zip(self.reached().flags()) {
@@ -359,9 +360,9 @@ impl Sum {
             })
         });
         let invariants = Invariant::ALL.map(|invariant| {
-            let trace = self.broken(invariant).map(|(name, story)| format!("{name}: {story}"));
+            let traces = self.broken(invariant);
             json!({
-                "number": invariant.number(), "words": invariant.words(), "holds": trace.is_none(), "trace": trace,
+                "number": invariant.number(), "words": invariant.words(), "holds": traces.is_empty(), "traces": traces,
             })
         });
         let sometimes = Reached::names().zip(self.reached().flags());

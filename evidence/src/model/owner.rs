@@ -4,18 +4,24 @@ use auth_challenge::challenge::ChallengeState;
 
 use super::kept::VALIDITY;
 use super::rules::{Rules, nonce_of};
-use super::world::{Action, Fate, Fault, Pause, Phase, SIGN_INS, Said, World};
+use super::world::{Action, Fate, Fault, Pause, Phase, SIGN_INS, Said, SignIn, World};
 
 /// Whether the owner gets in, as far as it was promised.
 pub(super) fn gets_in(before: &World, after: &World, is_new: bool, rules: &Rules) -> bool {
     let a_stranger_acts = a_stranger_acts(after);
-    match after.fault {
-        Some(fault) if before.fault.is_none() && !a_stranger_acts => [Patience::Much, Patience::Little]
+    let happened = after.fault.filter(|_| before.fault != after.fault);
+    let after_a_fault = match happened {
+        Some(fault) if rules.is_known() && !a_stranger_acts => [Patience::Much, Patience::Little]
             .into_iter()
-            .all(|patience| actions(after, rules, patience) <= allowed(fault)),
-        None if is_new && a_stranger_acts => (0..SIGN_INS).all(|number| first_answer_opens(after, number, rules)),
-        None | Some(_) => true,
-    }
+            .all(|patience| actions(after, rules, patience) <= allowed(fault, patience, rules)),
+        Some(_) | None => true,
+    };
+    let nothing_failed = after.fault.is_none_or(Fault::is_planned);
+    let despite_strangers = !is_new
+        || !a_stranger_acts
+        || !nothing_failed
+        || (0..SIGN_INS).all(|number| first_answer_opens(after, number, rules));
+    after_a_fault && despite_strangers
 }
 
 /// Whether a stranger has begun a sign-in.
@@ -24,12 +30,14 @@ pub(super) fn a_stranger_acts(world: &World) -> bool {
 }
 
 /// How many actions of the owner's a fault may cost.
-pub(super) fn allowed(fault: Fault) -> u8 {
-    match fault {
-        // The sign-in at hand is lost, and only an answer tells: an answer in vain, another sign-in, its answer. Whoever changes
-        // keys is told to keep the one before for as long as its codes live.
-        Fault::KeyGone => 3,
-        _ => 2,
+pub(super) fn allowed(fault: Fault, patience: Patience, rules: &Rules) -> u8 {
+    // A parameter round has to be answered as well.
+    let rounds = u8::from(rules.has_parameter_round());
+    match (fault, patience) {
+        // A begin was counted and ended in an error before its mail: whoever begins again 4 to 15 s later is taken for Cognito's
+        // repeat and gets no mail either, and has to ask for one. Nobody could be sure to take the count back: the table is silent.
+        (Fault::StoreSilent, Patience::Little) => 3 + rounds,
+        _ => 2 + rounds,
     }
 }
 
@@ -40,20 +48,27 @@ pub(super) enum Patience {
     Little,
 }
 
-/// How many actions it takes the owner to get in: answers, wishes for another mail, new sign-ins. At most 9.
+/// How many actions the owner needs to get in: answers, wishes for another mail, new sign-ins. At most 9.
 pub(super) fn actions(world: &World, rules: &Rules, patience: Patience) -> u8 {
-    let mut world = *world;
-    if world.sign_ins.iter().any(|sign_in| sign_in.owners && sign_in.phase == Phase::SignedIn) {
-        return 0;
+    let world = settled(*world, rules);
+    let goes_on = finish(acted(world, rules, patience), rules, patience);
+    let begins_anew = finish(begun(world, rules, patience), rules, patience);
+    if is_in(&world) { 0 } else { goes_on.min(begins_anew) + 1 }
+}
+
+/// How many more actions it takes, if the owner goes on as the newest mail suggests.
+fn finish(world: World, rules: &Rules, patience: Patience) -> u8 {
+    let mut world = settled(world, rules);
+    let mut actions = 0;
+    while !is_in(&world) && actions < 8 {
+        world = settled(acted(world, rules, patience), rules);
+        actions += 1;
     }
-    for actions in 0..9 {
-        world = settled(world, rules);
-        if world.sign_ins.iter().any(|sign_in| sign_in.owners && sign_in.phase == Phase::SignedIn) {
-            return actions;
-        }
-        world = acted(world, rules, patience);
-    }
-    9
+    actions
+}
+
+fn is_in(world: &World) -> bool {
+    world.sign_ins.iter().any(|sign_in| sign_in.owners && sign_in.phase == Phase::SignedIn)
 }
 
 /// The world once Cognito has called what was to be called.
@@ -69,7 +84,7 @@ fn settled(world: World, rules: &Rules) -> World {
             (None, Some(_)) => Action::Pause(Pause::UntilCalledAgain),
             (None, None) => return world,
         };
-        world = world.next(action, rules).map_or(world, |(world, _)| world);
+        world = after(world, action, rules);
     }
     world
 }
@@ -77,7 +92,6 @@ fn settled(world: World, rules: &Rules) -> World {
 /// The world after the owner's next action: the code of the newest mail if it is for the challenge at hand, or another mail,
 /// or another sign-in.
 fn acted(world: World, rules: &Rules, patience: Patience) -> World {
-    let do_ = |world: World, action| world.next(action, rules).map_or(world, |(world, _)| world);
     let asked = (0..).zip(&world.sign_ins).filter(|(_, sign_in)| sign_in.owners && sign_in.phase == Phase::Asks);
     let asked = asked.filter_map(|(number, sign_in)| {
         let state: ChallengeState = rules.sessions.borrow().get(sign_in.session).challenge?;
@@ -86,18 +100,31 @@ fn acted(world: World, rules: &Rules, patience: Patience) -> World {
     let live = |challenge: u8| u64::from(world.challenges[usize::from(challenge)].age) < VALIDITY;
     let asked = asked.filter(|(_, challenge)| live(*challenge)).collect::<Vec<(u8, u8)>>();
     if let Some((number, challenge)) = asked.iter().rev().find(|(_, challenge)| world.newest_mail == Some(*challenge)) {
-        return do_(world, Action::Say(*number, Said::Code(*challenge)));
+        return after(world, Action::Say(*number, Said::Code(*challenge)), rules);
     }
     if let Some((number, challenge)) = asked.last() {
-        let waited = do_(world, Action::Pause(Pause::UntilResend));
+        let waited = after(world, Action::Pause(Pause::UntilResend), rules);
         if u64::from(waited.challenges[usize::from(*challenge)].age) < VALIDITY {
-            return do_(waited, Action::Say(*number, Said::Resend));
+            return after(waited, Action::Say(*number, Said::Resend), rules);
         }
     }
+    begun(world, rules, patience)
+}
+
+/// The world after the owner has begun another sign-in.
+fn begun(world: World, rules: &Rules, patience: Patience) -> World {
     let pause = if patience == Patience::Much { Pause::UntilOver } else { Pause::UntilCalledAgain };
-    let waited = do_(world, Action::Pause(pause));
+    let mut waited = after(world, Action::Pause(pause), rules);
+    // The owner looks at no other page any more.
+    for sign_in in waited.sign_ins.iter_mut().filter(|sign_in| sign_in.owners) {
+        *sign_in = SignIn { phase: Phase::Failed, session: 0, ..*sign_in };
+    }
     let place = waited.sign_ins.iter().position(|sign_in| !matches!(sign_in.phase, Phase::Asks | Phase::Calls(_)));
-    place.map_or(waited, |number| do_(waited, Action::Begin { number: number as u8, owners: true }))
+    place.map_or(waited, |number| after(waited, Action::Begin { number: number as u8, owners: true }, rules))
+}
+
+fn after(world: World, action: Action, rules: &Rules) -> World {
+    world.next(action, rules).map_or(world, |(world, _)| world)
 }
 
 /// Whether the owner's first answer to a live challenge of the owner's own opens it, whatever a stranger did. One that a

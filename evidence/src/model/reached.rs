@@ -1,6 +1,6 @@
 //! What must be reached somewhere, or the search has proved nothing.
 
-use super::owner::{Patience, a_stranger_acts, actions, allowed};
+use super::owner::{Patience, a_stranger_acts, actions};
 use super::rules::{Rules, Text};
 use super::words;
 use super::world::{Fault, Seen, World};
@@ -22,8 +22,7 @@ const OTHERS: [&str; 6] = [
 impl Reached {
     /// All there is to reach.
     pub(super) fn names() -> impl Iterator<Item = String> {
-        let after =
-            |fault| format!("the owner signs in within {} actions after {}", allowed(fault), words::fault(fault));
+        let after = |fault| format!("the owner signs in within two actions after {}", words::fault(fault));
         OTHERS.into_iter().map(str::to_owned).chain(Fault::ALL.into_iter().map(after))
     }
 
@@ -70,13 +69,10 @@ impl Reached {
                 | Seen::Defined { .. } => {}
             }
         }
-        if let (None, Some(fault)) = (before.fault, after.fault) {
+        if let Some(fault) = after.fault.filter(|_| before.fault != after.fault) {
             let bit = OTHERS.len() + fault as usize;
             let reached = self.0 & 1 << bit != 0;
-            if !reached
-                && !a_stranger_acts(after)
-                && (1..=allowed(fault)).contains(&actions(after, rules, Patience::Much))
-            {
+            if !reached && !a_stranger_acts(after) && [1, 2].contains(&actions(after, rules, Patience::Much)) {
                 self.set(bit);
             }
         }

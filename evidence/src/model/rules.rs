@@ -215,6 +215,10 @@ impl Rules {
         self.bug == Some(bug)
     }
 
+    pub(super) fn has_parameter_round(&self) -> bool {
+        self.stages[0].create.parameter_round
+    }
+
     pub(super) fn is_known(&self) -> bool {
         matches!(self.user, User::Known(_))
     }

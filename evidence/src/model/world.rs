@@ -36,7 +36,7 @@ pub(super) struct World {
     pub(super) newest_mail: Option<u8>,
     /// What may still happen.
     pub(super) left: Left,
-    /// The first thing that went wrong.
+    /// The first thing that went wrong, or that was changed before anything did.
     pub(super) fault: Option<Fault>,
 }
 
@@ -190,6 +190,11 @@ impl Fault {
         Fault::KeyGone,
         Fault::TableArrives,
     ];
+    /// Whether it is none, but what operators do.
+    pub(super) fn is_planned(self) -> bool {
+        matches!(self, Fault::KeyChanged | Fault::TableArrives)
+    }
+
     /// Those that befall one call of a trigger.
     const OF_CALLS: [Fault; 9] = [
         Fault::DiesFirst,
@@ -280,13 +285,20 @@ impl World {
     /// All that may happen next, in an order that depends on this world alone.
     pub(super) fn actions(&self, rules: &Rules) -> Vec<Action> {
         let mut actions = Vec::with_capacity(32);
+        if usize::from(self.stage) < rules.last_stage() {
+            actions.push(Action::Deploy);
+        }
+        let defines = |sign_in: &SignIn| matches!(sign_in.phase, Phase::Calls(call) if !call.lost && call.trigger == Trigger::Define);
+        if let Some(number) = self.sign_ins.iter().position(defines) {
+            // define-auth-challenge looks at nothing that another sign-in changes, and changes nothing that another looks at. So
+            // whoever acts before it may as well act after it.
+            actions.extend(self.calls(number as u8));
+            return actions;
+        }
         for (number, sign_in) in (0..).zip(&self.sign_ins) {
             match sign_in.phase {
                 Phase::Calls(call) if !call.lost => {
-                    actions.push(Action::Call(number, Fate::Well));
-                    if self.left.faults > 0 {
-                        actions.extend(Fault::OF_CALLS.map(|fault| Action::Call(number, Fate::Goes(fault))));
-                    }
+                    actions.extend(self.calls(number));
                     actions.extend(self.race(number, sign_in, call, rules));
                 }
                 Phase::Asks => {
@@ -311,10 +323,14 @@ impl World {
             let pauses = if calls(true) > 0 { &Pause::ALL[..1] } else { &Pause::ALL };
             actions.extend(pauses.iter().map(|pause| Action::Pause(*pause)));
         }
-        if self.left.faults > 0 && usize::from(self.stage) < rules.last_stage() {
-            actions.push(Action::Deploy);
-        }
         actions
+    }
+
+    /// What may become of the call that is due.
+    fn calls(&self, number: u8) -> impl Iterator<Item = Action> {
+        let faults = if self.left.faults > 0 { &Fault::OF_CALLS[..] } else { &[] };
+        let faults = faults.iter().map(move |fault| Action::Call(number, Fate::Goes(*fault)));
+        std::iter::once(Action::Call(number, Fate::Well)).chain(faults)
     }
 
     /// What a client may say to its challenge.
@@ -388,7 +404,7 @@ impl World {
                     return None;
                 }
                 world.left.faults -= 1;
-                world.fault = world.fault.or(Some(fault));
+                world.goes_wrong(fault);
             }
             Action::Pause(pause) => {
                 if !world.pause(pause.seconds(), rules) {
@@ -397,11 +413,18 @@ impl World {
             }
             Action::Deploy => {
                 world.stage += 1;
-                world.left.faults -= 1;
-                world.fault = world.fault.or(rules.change(usize::from(world.stage)));
+                if let Some(change) = rules.change(usize::from(world.stage)) {
+                    world.goes_wrong(change);
+                }
             }
         }
         Some((world, seen))
+    }
+
+    fn goes_wrong(&mut self, fault: Fault) {
+        if self.fault.is_none_or(Fault::is_planned) {
+            self.fault = Some(fault);
+        }
     }
 
     fn spend(&mut self, number: u8, said: Said) {
