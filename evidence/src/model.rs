@@ -125,16 +125,20 @@ fn settings(size: Size) -> Vec<Setting> {
         ]
     };
     let table_arrives = vec![deployed(0, None, false, None), deployed(0, None, true, Some(Fault::TableArrives))];
+    let tiny = Left {
+        owners_sign_ins: 1,
+        strangers_sign_ins: 1,
+        faults: 1,
+        slips: 0,
+        guesses: 1,
+        wishes: 1,
+        pauses: 1,
+        races: 0,
+    };
     let left = match size {
-        Size::Tiny => {
-            Left { owners_sign_ins: 1, strangers_sign_ins: 1, faults: 1, slips: 0, guesses: 1, pauses: 1, races: 0 }
-        }
-        Size::Small => {
-            Left { owners_sign_ins: 1, strangers_sign_ins: 1, faults: 1, slips: 1, guesses: 3, pauses: 2, races: 1 }
-        }
-        Size::Full => {
-            Left { owners_sign_ins: 2, strangers_sign_ins: 1, faults: 1, slips: 1, guesses: 3, pauses: 3, races: 1 }
-        }
+        Size::Tiny => tiny,
+        Size::Small => Left { slips: 1, guesses: 3, pauses: 2, races: 1, ..tiny },
+        Size::Full => Left { owners_sign_ins: 2, slips: 1, guesses: 3, wishes: 2, pauses: 3, races: 1, ..tiny },
     };
     let table = |name, max_attempts, failures, left| Setting {
         name,

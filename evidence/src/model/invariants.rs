@@ -45,7 +45,7 @@ impl Invariant {
     pub(super) fn words(self) -> &'static str {
         match self {
             Invariant::TokensForOneRightAnswer => {
-                "tokens are issued after a right answer to a challenge of this very sign-in, and to one sign-in for a challenge"
+                "tokens are issued after a right answer to a challenge of this very sign-in, and to one Session for a challenge"
             }
             Invariant::NoTokensForUnknownUsers => "tokens are never issued for a user who is not known",
             Invariant::AnswersHaveAnEnd => {
@@ -80,15 +80,17 @@ pub(super) fn broken(before: &World, after: &World, seen: &[Seen], is_new: bool,
     let in_what_was_seen = seen.iter().find_map(|seen| broken_by(before, after, *seen, rules));
     in_what_was_seen
         .or_else(|| mails_too_many(after).then_some(Invariant::MailsHaveACause))
-        .or_else(|| (!owner::gets_in(before, after, is_new, rules)).then_some(Invariant::TheOwnerGetsIn))
+        .or_else(|| (is_new && !owner::gets_in_despite_strangers(after, rules)).then_some(Invariant::TheOwnerGetsIn))
 }
 
 fn broken_by(before: &World, after: &World, seen: Seen, rules: &Rules) -> Option<Invariant> {
     match seen {
         Seen::Issued { .. } if !rules.is_known() => Some(Invariant::NoTokensForUnknownUsers),
-        Seen::Issued { challenge, last, .. } => {
+        Seen::Issued { sign_in, challenge, last } => {
             let made = before.challenges[usize::from(challenge)];
-            let again = made.signed_in.is_some() && !made.uncounted;
+            // A Session that Cognito lets be answered twice at once may get them twice: whose call Cognito makes again, after
+            // another had its reply, nobody can tell. It is whoever has the Session and the code, all the same.
+            let again = made.signed_in.is_some_and(|other| other != sign_in) && !made.uncounted;
             let ours = last.correct && last.origin == Origin::Ours && made.seen;
             if !ours || again {
                 Some(Invariant::TokensForOneRightAnswer)
@@ -121,6 +123,9 @@ fn broken_by(before: &World, after: &World, seen: Seen, rules: &Rules) -> Option
             (after.failures < before.failures && !right && !a_day_passed).then_some(Invariant::FailuresAreNotForgotten)
         }
         Seen::Limited => None,
+        Seen::Failed { fault, first } => {
+            (first && !owner::gets_in_after(fault, after, rules)).then_some(Invariant::TheOwnerGetsIn)
+        }
         Seen::Asked { alike } => (!alike).then_some(Invariant::UnknownUsersAreToldTheSame),
         Seen::Defined { same } => (!same).then_some(Invariant::DefineIsOneFunction),
     }

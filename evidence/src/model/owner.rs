@@ -6,22 +6,15 @@ use super::kept::VALIDITY;
 use super::rules::{Rules, nonce_of};
 use super::world::{Action, Fate, Fault, Pause, Phase, SIGN_INS, Said, SignIn, World};
 
-/// Whether the owner gets in, as far as it was promised.
-pub(super) fn gets_in(before: &World, after: &World, is_new: bool, rules: &Rules) -> bool {
-    let a_stranger_acts = a_stranger_acts(after);
-    let happened = after.fault.filter(|_| before.fault != after.fault);
-    let after_a_fault = match happened {
-        Some(fault) if rules.is_known() && !a_stranger_acts => [Patience::Much, Patience::Little]
-            .into_iter()
-            .all(|patience| actions(after, rules, patience) <= allowed(fault, patience, rules)),
-        Some(_) | None => true,
-    };
-    let nothing_failed = after.fault.is_none_or(Fault::is_planned);
-    let despite_strangers = !is_new
-        || !a_stranger_acts
-        || !nothing_failed
-        || (0..SIGN_INS).all(|number| first_answer_opens(after, number, rules));
-    after_a_fault && despite_strangers
+/// Whether the owner gets in after a fault, with as few actions as it may cost.
+pub(super) fn gets_in_after(fault: Fault, world: &World, rules: &Rules) -> bool {
+    let is_fast = |patience| actions(world, rules, patience) <= allowed(fault, patience, rules);
+    !rules.is_known() || a_stranger_acts(world) || [Patience::Much, Patience::Little].into_iter().all(is_fast)
+}
+
+/// Whether the owner's first answers open what they are for, though strangers do what they can.
+pub(super) fn gets_in_despite_strangers(world: &World, rules: &Rules) -> bool {
+    world.failed || !a_stranger_acts(world) || (0..SIGN_INS).all(|number| first_answer_opens(world, number, rules))
 }
 
 /// Whether a stranger has begun a sign-in.

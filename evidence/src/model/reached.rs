@@ -36,11 +36,11 @@ impl Reached {
     }
 
     /// Looks at a step.
-    pub(super) fn look(&mut self, before: &World, after: &World, seen: &[Seen], rules: &Rules) {
+    pub(super) fn look(&mut self, after: &World, seen: &[Seen], rules: &Rules) {
         for seen in seen {
             match *seen {
                 Seen::Issued { sign_in, last, challenge } if after.sign_ins[usize::from(sign_in)].owners => {
-                    if after.fault.is_none() {
+                    if !after.failed {
                         self.set(0);
                     }
                     if last.state.attempts > 0 {
@@ -57,23 +57,24 @@ impl Reached {
                         self.set(3);
                     }
                 }
+                Seen::Failed { fault, first: true } => {
+                    let bit = OTHERS.len() + fault as usize;
+                    let is_fast = || [1, 2].contains(&actions(after, rules, Patience::Much));
+                    if self.0 & 1 << bit == 0 && !a_stranger_acts(after) && is_fast() {
+                        self.set(bit);
+                    }
+                }
                 Seen::Limited => self.set(4),
                 Seen::Judged { challenge, text: Text::Code { nonce, .. }, right: false, .. } if nonce != challenge => {
                     self.set(5);
                 }
                 Seen::Judged { .. }
+                | Seen::Failed { .. }
                 | Seen::Mailed { .. }
                 | Seen::Asked { .. }
                 | Seen::Issued { .. }
                 | Seen::Counted { .. }
                 | Seen::Defined { .. } => {}
-            }
-        }
-        if let Some(fault) = after.fault.filter(|_| before.fault != after.fault) {
-            let bit = OTHERS.len() + fault as usize;
-            let reached = self.0 & 1 << bit != 0;
-            if !reached && !a_stranger_acts(after) && [1, 2].contains(&actions(after, rules, Patience::Much)) {
-                self.set(bit);
             }
         }
     }

@@ -45,7 +45,7 @@ pub(super) fn search(first: World, rules: &Rules, most: u64) -> Found {
                     found.broken = Some((invariant, trace(first, &origins, *number, index, rules)));
                     return found;
                 }
-                found.reached.look(world, &next, &seen, rules);
+                found.reached.look(&next, &seen, rules);
                 if !is_new {
                     continue;
                 }

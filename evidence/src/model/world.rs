@@ -36,8 +36,8 @@ pub(super) struct World {
     pub(super) newest_mail: Option<u8>,
     /// What may still happen.
     pub(super) left: Left,
-    /// The first thing that went wrong, or that was changed before anything did.
-    pub(super) fault: Option<Fault>,
+    /// Whether anything has gone wrong.
+    pub(super) failed: bool,
 }
 
 /// How much may still happen: without an end to it there would be no end of states.
@@ -48,6 +48,8 @@ pub(super) struct Left {
     pub(super) faults: u8,
     pub(super) slips: u8,
     pub(super) guesses: u8,
+    /// Wishes for another mail.
+    pub(super) wishes: u8,
     pub(super) pauses: u8,
     pub(super) races: u8,
 }
@@ -250,6 +252,8 @@ pub(super) enum Seen {
     Counted { before: u32, after: u32, right: bool, shared: bool },
     /// The account may not.
     Limited,
+    /// Something went wrong, or was changed.
+    Failed { fault: Fault, first: bool },
     /// define-auth-challenge was asked twice.
     Defined { same: bool },
 }
@@ -278,7 +282,7 @@ impl World {
             challenges: [Made::default(); CHALLENGES],
             newest_mail: None,
             left,
-            fault: None,
+            failed: false,
         }
     }
 
@@ -335,7 +339,7 @@ impl World {
 
     /// What a client may say to its challenge.
     fn said(&self, sign_in: &SignIn, rules: &Rules) -> Vec<Said> {
-        let mut said = vec![Said::Resend];
+        let mut said = Vec::from_iter((self.left.wishes > 0).then_some(Said::Resend));
         let numbers = || (0..).zip(&self.challenges).filter(|(_, made)| made.made);
         if sign_in.owners {
             said.extend(numbers().filter(|(_, made)| made.arrived).map(|(number, _)| Said::Code(number)));
@@ -404,7 +408,8 @@ impl World {
                     return None;
                 }
                 world.left.faults -= 1;
-                world.goes_wrong(fault);
+                world.failed = true;
+                seen.push(Seen::Failed { fault, first: !self.failed });
             }
             Action::Pause(pause) => {
                 if !world.pause(pause.seconds(), rules) {
@@ -414,17 +419,12 @@ impl World {
             Action::Deploy => {
                 world.stage += 1;
                 if let Some(change) = rules.change(usize::from(world.stage)) {
-                    world.goes_wrong(change);
+                    world.failed |= !change.is_planned();
+                    seen.push(Seen::Failed { fault: change, first: !self.failed });
                 }
             }
         }
         Some((world, seen))
-    }
-
-    fn goes_wrong(&mut self, fault: Fault) {
-        if self.fault.is_none_or(Fault::is_planned) {
-            self.fault = Some(fault);
-        }
     }
 
     fn spend(&mut self, number: u8, said: Said) {
@@ -433,7 +433,8 @@ impl World {
             Said::Wrong(_) if owners => &mut self.left.slips,
             Said::Wrong(guess) if guess != self.left.next_guess() => return,
             Said::Wrong(_) | Said::Bobs | Said::ToAnotherVersion(_) => &mut self.left.guesses,
-            Said::Code(_) | Said::Resend => return,
+            Said::Resend => &mut self.left.wishes,
+            Said::Code(_) => return,
         };
         *left = left.saturating_sub(1);
     }
