@@ -104,16 +104,25 @@ fn acted(world: World, rules: &Rules, patience: Patience) -> World {
     begun(world, rules, patience)
 }
 
-/// The world after the owner has begun another sign-in.
+/// The world after the owner has begun another sign-in: at once, unless that is refused or patience is there to wait.
 fn begun(world: World, rules: &Rules, patience: Patience) -> World {
-    let pause = if patience == Patience::Much { Pause::UntilOver } else { Pause::UntilCalledAgain };
-    let mut waited = after(world, Action::Pause(pause), rules);
+    let mut world = world;
     // The owner looks at no other page any more.
-    for sign_in in waited.sign_ins.iter_mut().filter(|sign_in| sign_in.owners) {
+    for sign_in in world.sign_ins.iter_mut().filter(|sign_in| sign_in.owners) {
         *sign_in = SignIn { phase: Phase::Failed, session: 0, ..*sign_in };
     }
-    let place = waited.sign_ins.iter().position(|sign_in| !matches!(sign_in.phase, Phase::Asks | Phase::Calls(_)));
-    place.map_or(waited, |number| after(waited, Action::Begin { number: number as u8, owners: true }, rules))
+    let place = world.sign_ins.iter().position(|sign_in| !matches!(sign_in.phase, Phase::Asks | Phase::Calls(_)));
+    let Some(number) = place else { return world };
+    let begun_after = |pause| {
+        let begin = Action::Begin { number: number as u8, owners: true };
+        settled(after(after(world, Action::Pause(pause), rules), begin, rules), rules)
+    };
+    let at_once = begun_after(Pause::UntilCalledAgain);
+    if patience == Patience::Little && at_once.sign_ins[number].phase == Phase::Asks {
+        at_once
+    } else {
+        begun_after(Pause::UntilOver)
+    }
 }
 
 fn after(world: World, action: Action, rules: &Rules) -> World {

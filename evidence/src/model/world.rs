@@ -243,7 +243,7 @@ pub(super) enum Seen {
     /// Somebody was told whether an answer is right.
     Judged { challenge: u8, text: Text, right: bool, age: u8, counted: bool },
     /// A mail went out.
-    Mailed { counted: bool, right: bool },
+    Mailed { counted: bool, right: bool, mails: u8, losses: u8 },
     /// A client was asked something.
     Asked { alike: bool },
     /// Tokens were issued to a sign-in for a challenge.
@@ -618,8 +618,9 @@ impl World {
         if challenge.mail && fault != Some(Fault::MailRefused) {
             let account = self.accounts[usize::from(rules.key_of(&next.state))];
             let counted = !rules.counts(stage) || rules.holds_mail(account, &next.state);
-            seen.push(Seen::Mailed { counted, right: challenge.mail_is_right });
             call.mails += 1;
+            let Call { mails, losses, .. } = call;
+            seen.push(Seen::Mailed { counted, right: challenge.mail_is_right, mails, losses });
             if fault != Some(Fault::MailLost) {
                 self.challenges[usize::from(nonce_of(&next.state))].arrived = true;
                 self.newest_mail = Some(nonce_of(&next.state));
