@@ -38,9 +38,9 @@ pub(crate) struct Arguments {
     /// How much may happen
     #[arg(long, value_enum, default_value_t = Size::Full)]
     size: Size,
-    /// Stop each setting's search at so many states
-    #[arg(long, value_name = "N", default_value_t = u64::MAX, hide_default_value = true)]
-    states: u64,
+    /// Stop each setting's search at so many states, instead of where the size says
+    #[arg(long, value_name = "N")]
+    states: Option<u64>,
     /// Put a bug into the decisions and tell how the search finds it; `all` for each in turn
     #[arg(long, value_name = "BUG")]
     seeded: Option<String>,
@@ -52,12 +52,20 @@ pub(crate) struct Arguments {
 /// How much may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Size {
-    /// In a second
-    Tiny,
-    /// In seconds
+    /// One sign-in each, and the shortest ways: in seconds
     Small,
-    /// In minutes
+    /// Two for the owner, and longer ways: in minutes
     Full,
+}
+
+impl Size {
+    /// At how many states the search of a setting stops.
+    fn most(self) -> u64 {
+        match self {
+            Size::Small => 100_000,
+            Size::Full => 3_000_000,
+        }
+    }
 }
 
 /// A bug that the search has to find, so that we know that it would.
@@ -159,7 +167,7 @@ fn settings(size: Size) -> Vec<Setting> {
         ]
     };
     let table_arrives = vec![deployed(0, None, false, None), deployed(0, None, true, Some(Fault::TableArrives))];
-    let tiny = Left {
+    let small = Left {
         owners_sign_ins: 1,
         strangers_sign_ins: 1,
         faults: 1,
@@ -170,9 +178,8 @@ fn settings(size: Size) -> Vec<Setting> {
         races: 0,
     };
     let left = match size {
-        Size::Tiny => tiny,
-        Size::Small => Left { slips: 1, guesses: 3, pauses: 2, races: 1, ..tiny },
-        Size::Full => Left { owners_sign_ins: 2, slips: 1, guesses: 3, wishes: 2, pauses: 3, races: 1, ..tiny },
+        Size::Small => small,
+        Size::Full => Left { owners_sign_ins: 2, slips: 1, guesses: 3, wishes: 2, pauses: 3, races: 1, ..small },
     };
     let table = |name, max_attempts, failures, left| Setting {
         name,
@@ -224,7 +231,10 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> io::Result<Exi
 
 fn clean(arguments: &Arguments, out: &mut impl Write) -> io::Result<ExitCode> {
     let begun = Instant::now();
-    let sum = Sum { found: search_all(settings(arguments.size), None, arguments.states).map_err(io::Error::other)? };
+    let sum = Sum {
+        found: search_all(settings(arguments.size), None, arguments.states.unwrap_or(arguments.size.most()))
+            .map_err(io::Error::other)?,
+    };
     let holds = sum.holds();
     if arguments.json {
         writeln!(out, "{}", sum.json(begun.elapsed()))?;
@@ -297,7 +307,7 @@ fn failed_before(rules: &Rules, failures: u8) -> Account {
 fn seeded(arguments: &Arguments, bugs: &[Bug], out: &mut impl Write) -> io::Result<ExitCode> {
     let mut all_found = true;
     for bug in bugs {
-        let found = find(*bug, arguments.states).map_err(io::Error::other)?;
+        let found = find(*bug, arguments.states.unwrap_or(Size::Full.most())).map_err(io::Error::other)?;
         let right = found.as_ref().is_some_and(|(invariant, _)| *invariant == bug.breaks());
         all_found &= right;
         let (number, story) = match &found {

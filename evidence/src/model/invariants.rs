@@ -64,7 +64,8 @@ impl Invariant {
             Invariant::DefineIsOneFunction => "define-auth-challenge answers the same when it is asked again",
             Invariant::UnknownUsersAreToldTheSame => "a user who is not known is told what one who is known is told",
             Invariant::MailsHaveACause => {
-                "each wish brings one mail at most, without a table one more for each call that is lost, and each has the right code"
+                "each wish brings one mail at most, and one more for each call that was lost (none, where a table remembers it), with \
+                 the right code"
             }
             Invariant::TheOwnerGetsIn => {
                 "after any one fault the owner gets in with two more actions, and no stranger keeps the owner from a first \
@@ -115,8 +116,9 @@ fn broken_by(before: &World, after: &World, seen: Seen, rules: &Rules) -> Option
         }
         Seen::Mailed { counted: false, .. } => Some(Invariant::EverythingIsCounted),
         Seen::Mailed { right, mails, losses, .. } => {
-            // A table knows of the mail before; but not under another key.
-            let is_remembered = after.stage == 0 && rules.counts(0);
+            // A table knows of the mail before; but not under another key, and a challenge that somebody else has begun to
+            // answer meanwhile is given to nobody again.
+            let is_remembered = after.stage == 0 && rules.counts(0) && !owner::a_stranger_acts(after);
             let allowed = 1 + if is_remembered { 0 } else { losses };
             (!right || mails > allowed).then_some(Invariant::MailsHaveACause)
         }

@@ -54,11 +54,6 @@ impl<T: Hash + Eq> Kept<T> {
     pub(super) fn get(&self, id: u32) -> Rc<T> {
         Rc::clone(&self.values[id as usize])
     }
-
-    /// How many there are.
-    pub(super) fn count(&self) -> usize {
-        self.values.len()
-    }
 }
 
 /// What a pure function gave before for the same arguments.
@@ -125,6 +120,8 @@ fn earlier(at: u64, seconds: u64, longest: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use auth_challenge::limits::{Answered, Count};
+
     use super::*;
 
     #[test]
@@ -132,6 +129,68 @@ mod tests {
         let kept = Kept::new("a");
         let mut kept = kept.borrow_mut();
         assert_eq!([kept.id("a"), kept.id("b"), kept.id("b")], [0, 1, 1]);
-        assert_eq!((*kept.get(1), kept.count()), ("b", 2));
+        assert_eq!(*kept.get(1), "b");
+    }
+    /// What is asked of an account later is asked of the moved one now, with the same outcome.
+    #[test]
+    fn g1b_an_account_that_moved_back_decides_as_the_account_does_later() {
+        let vars = |name: &str| {
+            let set = [("CODE_KEY", "a-key-of-the-tests-with-enough-characters"), ("LIMITS_TABLE", "limits")];
+            let set = set.into_iter().chain([("CODE_VALIDITY_SECONDS", "60")]);
+            set.into_iter().find(|(variable, _)| *variable == name).map(|(_, value)| value.to_owned())
+        };
+        let settings = auth_challenge::settings::LimitsSettings::from_vars(&vars).unwrap();
+        let key_id = auth_challenge::code::CodeKey::new(b"key").id();
+        let limits = &settings.limits;
+        let made = |nonce: u8, at: u64| ChallengeState {
+            kind: auth_challenge::challenge::ChallengeKind::Code,
+            key_id,
+            nonce: [nonce; 16].into(),
+            issued_at: UnixSeconds(at),
+            attempts: 0,
+            mails: 1,
+            last_sent: UnixSeconds(at),
+            repeated: false,
+        };
+        let keep = |count: Result<Count<()>, _>| match count {
+            Ok(Count::Keep(account, ())) => account,
+            other => panic!("{other:?}"),
+        };
+        let answer = |right| Answered { tag: "answer", right, proof: None };
+        let now = NOW;
+        let Ok(Count::Keep(begun, _)) = Account::default().start(limits, "client", made(1, NOW.0), now) else {
+            panic!()
+        };
+        let failed = keep(begun.answer(limits, "client", &made(1, NOW.0), answer(false), now));
+        let signed_in = keep(failed.answer(limits, "client", &made(1, NOW.0), answer(true), now));
+        for account in [Account::default(), begun, failed, signed_in] {
+            for seconds in [3, 5, 14, 15, 30, 59, 60, 89, 90, 91, 3_600, 86_399, 86_400, 200_000] {
+                let later = UnixSeconds(NOW.0 + seconds);
+                let moved = account_after(&account, seconds).unwrap();
+                let state = made(1, NOW.0);
+                let same = |then: Result<Count<()>, _>, here: Result<Count<()>, _>| match (then, here) {
+                    (Ok(Count::Keep(then, ())), Ok(Count::Keep(here, ()))) => {
+                        // The times of the one that was moved are those of the other, moved.
+                        account_after(&then, seconds) == account_after(&here, 0)
+                    }
+                    (then, here) => then == here,
+                };
+                let of = |count: Result<Count<ChallengeState>, _>| match count {
+                    Ok(Count::Keep(account, _)) => Ok(Count::Keep(account, ())),
+                    Ok(Count::Repeat(_)) => Ok(Count::Repeat(())),
+                    Err(limited) => Err(limited),
+                };
+                let then = of(account.start(limits, "client", made(2, later.0), later));
+                let here = of(moved.start(limits, "client", made(2, NOW.0), NOW));
+                assert!(same(then.clone(), here.clone()), "start after {seconds}: {then:?}, {here:?}");
+                if seconds < 60 {
+                    for right in [true, false] {
+                        let then = account.answer(limits, "client", &state, answer(right), later);
+                        let here = moved.answer(limits, "client", &state_after(&state, seconds), answer(right), NOW);
+                        assert!(same(then.clone(), here.clone()), "answer after {seconds}: {then:?}, {here:?}");
+                    }
+                }
+            }
+        }
     }
 }

@@ -274,8 +274,10 @@ impl Rules {
             let typed = self.typed(text, state);
             let settings = &self.stages[stage].verify;
             let metadata = metadata(resend);
+            let friend = alice();
+            let user = if self.has(Bug::StrangersGetTokens) { &friend } else { &self.user };
             let (verdict, read) =
-                verify_auth_challenge::decide(settings, &alices(), &self.user, &private, &typed, &metadata, NOW);
+                verify_auth_challenge::decide(settings, &alices(), user, &private, &typed, &metadata, NOW);
             let verdict = match (self.bug, verdict, text) {
                 (Some(Bug::AnyCodeOfTheAccountOpens), Verdict::Reject(Refusal::CodeMismatch), Text::Code { .. }) => {
                     Verdict::Accept
