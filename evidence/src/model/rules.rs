@@ -116,6 +116,9 @@ pub(super) struct View {
     challenges: Vec<Value>,
 }
 
+/// What verify-auth-challenge is asked: by which stage, a challenge, from where, an answer, whether it is one.
+type Asked = (usize, ChallengeState, Origin, Text, bool);
+
 /// All decisions for one user in one setting.
 pub(super) struct Rules {
     stages: Vec<Stage>,
@@ -128,7 +131,7 @@ pub(super) struct Rules {
     asked: Cell<u64>,
     pub(super) accounts: RefCell<Kept<Account>>,
     pub(super) sessions: RefCell<Kept<Session>>,
-    verdicts: Memo<(usize, ChallengeState, Origin, Text, bool), (Verdict, bool)>,
+    verdicts: Memo<Asked, (Verdict, bool)>,
     steps: Memo<(usize, u32, bool), (NextStep, bool)>,
     nexts: Memo<(usize, u32, bool, u8), Option<Next>>,
     challenges: Memo<(usize, Next), Option<Challenge>>,
@@ -408,8 +411,8 @@ impl Rules {
         })
     }
 
-    /// Under which number of [`World::accounts`](super::world::World) something about this challenge is counted, and whether
-    /// anybody else's is counted there too. `None`: these functions do not have the key.
+    /// In which of a world's accounts something about this challenge is counted, and whether anybody else's is counted there
+    /// too. `None`: these functions do not have the key.
     pub(super) fn account_of(&self, stage: usize, state: &ChallengeState) -> Option<(usize, bool)> {
         let key = self.stages[stage].create.challenge.keys.find(state.key_id)?;
         let name = |sign_in: SignIn, user: &User| {

@@ -7,10 +7,8 @@ pub(super) fn story(trace: &[(World, Action)]) -> String {
     let told = trace.iter().enumerate().filter_map(|(place, (world, action))| {
         let follows = place.checked_sub(1).and_then(|before| of(trace[before].1)) == of(*action);
         let is_last = place + 1 == trace.len();
-        match action {
-            Action::Call(_, Fate::Well) if follows && !is_last => None,
-            _ => Some(step(world, *action)),
-        }
+        let goes_without_saying = matches!(action, Action::Call(_, Fate::Well)) && follows && !is_last;
+        (!goes_without_saying).then(|| step(world, *action))
     });
     told.collect::<Vec<_>>().join("; ")
 }

@@ -365,10 +365,8 @@ impl World {
         let said = call.said.filter(|_| call.trigger == Trigger::Verify && call.in_vain == 0)?;
         let second = self.free().filter(|_| self.left.races > 0 && sign_in.of == first)?;
         let all_count = (0..=rules.last_stage()).all(|stage| rules.counts(stage));
-        let said = match said {
-            Said::Wrong(_) if !sign_in.owners && self.left.guesses > 0 => Said::Wrong(self.left.next_guess()),
-            said => said,
-        };
+        let guesses_on = matches!(said, Said::Wrong(_)) && !sign_in.owners && self.left.guesses > 0;
+        let said = if guesses_on { Said::Wrong(self.left.next_guess()) } else { said };
         all_count.then_some(Action::Race { first, second, said })
     }
 
