@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
     /// Stop each setting's search at so many states, instead of where the size says
     #[arg(long, value_name = "N")]
     states: Option<u64>,
-    /// Put a bug into the decisions and tell how the search finds it; `all` for each in turn
+    /// Only put a bug into the decisions and tell how the search finds it; `all` for each in turn
     #[arg(long, value_name = "BUG")]
     seeded: Option<String>,
     /// Print one line of JSON
@@ -52,9 +52,9 @@ pub(crate) struct Arguments {
 /// How much may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Size {
-    /// One sign-in each, and the shortest ways: in seconds
+    /// One sign-in each, and the first hundred thousand states of each setting: in seconds
     Small,
-    /// Two for the owner, and longer ways: in minutes
+    /// Further, and with more of everything: in minutes
     Full,
 }
 
@@ -63,7 +63,7 @@ impl Size {
     fn most(self) -> u64 {
         match self {
             Size::Small => 100_000,
-            Size::Full => 3_000_000,
+            Size::Full => 2_000_000,
         }
     }
 }
@@ -151,23 +151,17 @@ struct Setting {
     /// Wrong answers in a row before, two hours ago.
     failures: u8,
     left: Left,
+    /// Whether that is more than in the setting of the same name.
+    more: bool,
 }
 
 const TABLE: &str = "with a table";
 const UNKNOWN: &str = "for a user who is not known";
 const ONE_ANSWER: &str = "with one answer for each challenge";
 
+/// All settings of a size: with little that may happen, where the search gets far, and for the full size also with more.
 fn settings(size: Size) -> Vec<Setting> {
-    let deployed = |key, previous, counts, change| Deployed { key, previous, counts, change };
-    let keys_change = |counts| {
-        vec![
-            deployed(0, None, counts, None),
-            deployed(1, Some(0), counts, Some(Fault::KeyChanged)),
-            deployed(1, None, counts, Some(Fault::KeyGone)),
-        ]
-    };
-    let table_arrives = vec![deployed(0, None, false, None), deployed(0, None, true, Some(Fault::TableArrives))];
-    let small = Left {
+    let little = Left {
         owners_sign_ins: 1,
         strangers_sign_ins: 1,
         faults: 1,
@@ -177,10 +171,23 @@ fn settings(size: Size) -> Vec<Setting> {
         pauses: 1,
         races: 0,
     };
-    let left = match size {
-        Size::Small => small,
-        Size::Full => Left { owners_sign_ins: 2, slips: 1, guesses: 3, wishes: 2, pauses: 3, races: 1, ..small },
+    let more = Left { owners_sign_ins: 2, slips: 1, guesses: 3, wishes: 2, pauses: 3, races: 1, ..little };
+    match size {
+        Size::Small => settings_with(little, false),
+        Size::Full => settings_with(little, false).into_iter().chain(settings_with(more, true)).collect(),
+    }
+}
+
+fn settings_with(left: Left, more: bool) -> Vec<Setting> {
+    let deployed = |key, previous, counts, change| Deployed { key, previous, counts, change };
+    let keys_change = |counts| {
+        vec![
+            deployed(0, None, counts, None),
+            deployed(1, Some(0), counts, Some(Fault::KeyChanged)),
+            deployed(1, None, counts, Some(Fault::KeyGone)),
+        ]
     };
+    let table_arrives = vec![deployed(0, None, false, None), deployed(0, None, true, Some(Fault::TableArrives))];
     let table = |name, max_attempts, failures, left| Setting {
         name,
         deployed: keys_change(true),
@@ -189,6 +196,7 @@ fn settings(size: Size) -> Vec<Setting> {
         known: true,
         failures,
         left,
+        more,
     };
     let strangers = Left { owners_sign_ins: 0, strangers_sign_ins: left.owners_sign_ins + 1, ..left };
     vec![
@@ -205,8 +213,13 @@ fn settings(size: Size) -> Vec<Setting> {
 
 /// What all searches came to.
 struct Sum {
-    found: Vec<(&'static str, Found, Duration)>,
+    found: Vec<(String, Found, Duration)>,
+    /// The bugs that were put in, and how they were found.
+    bugs: Vec<Caught>,
 }
+
+/// A bug, the invariant that it broke first, and how.
+type Caught = (Bug, Option<(Invariant, String)>);
 
 /// Runs the search, and says what it came to.
 ///
@@ -226,22 +239,21 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> io::Result<Exi
             }
         },
     };
-    if bugs.is_empty() { clean(arguments, out) } else { seeded(arguments, &bugs, out) }
+    if bugs.is_empty() { everything(arguments, out) } else { seeded(arguments, &bugs, out) }
 }
 
-fn clean(arguments: &Arguments, out: &mut impl Write) -> io::Result<ExitCode> {
+/// Searches with the decisions as they are, and then for each bug.
+fn everything(arguments: &Arguments, out: &mut impl Write) -> io::Result<ExitCode> {
     let begun = Instant::now();
-    let sum = Sum {
-        found: search_all(settings(arguments.size), None, arguments.states.unwrap_or(arguments.size.most()))
-            .map_err(io::Error::other)?,
-    };
-    let holds = sum.holds();
+    let most = arguments.states.unwrap_or(arguments.size.most());
+    let found = search_all(settings(arguments.size), None, most).map_err(io::Error::other)?;
+    let sum = Sum { found, bugs: find_all(Bug::value_variants()).map_err(io::Error::other)? };
     if arguments.json {
         writeln!(out, "{}", sum.json(begun.elapsed()))?;
     } else {
         write!(out, "{}", sum.report(begun.elapsed()))?;
     }
-    Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if sum.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Searches each setting, as many at a time as there are processors.
@@ -249,7 +261,7 @@ fn search_all(
     settings: Vec<Setting>,
     bug: Option<Bug>,
     most: u64,
-) -> Result<Vec<(&'static str, Found, Duration)>, SettingsError> {
+) -> Result<Vec<(String, Found, Duration)>, SettingsError> {
     let next = std::sync::Mutex::new(settings.into_iter().enumerate());
     let work = || {
         let mut found = Vec::new();
@@ -257,7 +269,8 @@ fn search_all(
             let taken = next.lock().ok().and_then(|mut settings| settings.next());
             let Some((place, setting)) = taken else { return Ok(found) };
             let begun = Instant::now();
-            found.push((place, (setting.name, setting.search(bug, most)?, begun.elapsed())));
+            let name = format!("{}{}", setting.name, if setting.more { ", more" } else { "" });
+            found.push((place, (name, setting.search(bug, most)?, begun.elapsed())));
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -305,35 +318,44 @@ fn failed_before(rules: &Rules, failures: u8) -> Account {
 }
 
 fn seeded(arguments: &Arguments, bugs: &[Bug], out: &mut impl Write) -> io::Result<ExitCode> {
-    let mut all_found = true;
-    for bug in bugs {
-        let found = find(*bug, arguments.states.unwrap_or(Size::Full.most())).map_err(io::Error::other)?;
-        let right = found.as_ref().is_some_and(|(invariant, _)| *invariant == bug.breaks());
-        all_found &= right;
-        let (number, story) = match &found {
-            Some((invariant, story)) => (Some(invariant.number()), story.as_str()),
-            None => (None, ""),
-        };
+    let bugs = find_all(bugs).map_err(io::Error::other)?;
+    for bug in &bugs {
         if arguments.json {
-            let line = json!({"bug": bug.name(), "caught": right, "invariant": number, "trace": story});
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", json_of(bug))?;
         } else {
-            match number {
-                Some(number) => writeln!(out, "{}: breaks invariant {number}\n    {story}", bug.name())?,
-                None => writeln!(out, "{}: NOT FOUND", bug.name())?,
-            }
+            writeln!(out, "{}", report_of(bug))?;
+            writeln!(out, "            {}", bug.1.as_ref().map_or("", |(_, story)| story))?;
         }
     }
-    Ok(if all_found { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if bugs.iter().all(is_caught) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn find_all(bugs: &[Bug]) -> Result<Vec<Caught>, SettingsError> {
+    bugs.iter().map(|bug| Ok((*bug, find(*bug)?))).collect()
 }
 
 /// Searches for a bug where it shows. The invariant that it breaks, and how.
-fn find(bug: Bug, most: u64) -> Result<Option<(Invariant, String)>, SettingsError> {
+fn find(bug: Bug) -> Result<Option<(Invariant, String)>, SettingsError> {
     let (name, left) = bug.shows();
     let setting = settings(Size::Small).into_iter().find(|setting| setting.name == name);
     let Some(setting) = setting.map(|setting| Setting { left, ..setting }) else { return Ok(None) };
-    let broken = setting.search(Some(bug), most)?.broken;
+    let broken = setting.search(Some(bug), Size::Full.most())?.broken;
     Ok(broken.map(|(invariant, trace)| (invariant, words::story(&trace))))
+}
+
+fn is_caught((bug, broken): &Caught) -> bool {
+    broken.as_ref().is_some_and(|(invariant, _)| *invariant == bug.breaks())
+}
+
+fn report_of(caught: &Caught) -> String {
+    let mark = if is_caught(caught) { "caught     " } else { "NOT CAUGHT " };
+    let number = caught.1.as_ref().map(|(invariant, _)| format!(": breaks invariant {}", invariant.number()));
+    format!("{mark} {}{}", caught.0.name(), number.unwrap_or_default())
+}
+
+fn json_of(caught: &Caught) -> serde_json::Value {
+    let (number, story) = caught.1.as_ref().map(|(invariant, story)| (invariant.number(), story)).unzip();
+    json!({"bug": caught.0.name(), "caught": is_caught(caught), "invariant": number, "trace": story})
 }
 
 impl Sum {
@@ -342,7 +364,8 @@ impl Sum {
     }
 
     fn holds(&self) -> bool {
-        self.found.iter().all(|(_, found, _)| found.broken.is_none()) && self.reached().flags().all(|reached| reached)
+        let nothing_is_broken = self.found.iter().all(|(_, found, _)| found.broken.is_none());
+        nothing_is_broken && self.reached().flags().all(|reached| reached) && self.bugs.iter().all(is_caught)
     }
 
     fn states(&self) -> u64 {
@@ -372,12 +395,12 @@ impl Sum {
             let Found { states, transitions, depth, complete, .. } = found;
             let end = if *complete { "all" } else { "not all" };
             text += &format!(
-                "{name:36} {states:>10} states ({end}), {transitions:>11} steps, {depth:>3} deep, {:.1} s\n",
+                "{name:42} {states:>10} states ({end}), {transitions:>11} steps, {depth:>3} deep, {:.1} s\n",
                 took.as_secs_f64()
             );
         }
         text += &format!(
-            "{:36} {:>10} states, {:>17} steps, {:>3} deep, {:.1} s\n\n",
+            "{:42} {:>10} states, {:>17} steps, {:>3} deep, {:.1} s\n\n",
             "together",
             self.states(),
             self.transitions(),
@@ -394,6 +417,8 @@ impl Sum {
         for (name, reached) in Reached::names().zip(self.reached().flags()) {
             text += &format!("{} {name}\n", if reached { "reached    " } else { "NOT REACHED" });
         }
+        text += "\n";
+        text.extend(self.bugs.iter().map(|bug| format!("{}\n", report_of(bug))));
         text
     }
 
@@ -415,6 +440,7 @@ impl Sum {
             "gate": "G1b", "holds": self.holds(), "states": self.states(), "transitions": self.transitions(),
             "depth": self.depth(), "seconds": took.as_secs_f64(), "settings": settings.collect::<Vec<_>>(),
             "invariants": invariants,
+            "seeded": self.bugs.iter().map(json_of).collect::<Vec<_>>(),
             "sometimes": sometimes.map(|(name, reached)| json!({"words": name, "reached": reached})).collect::<Vec<_>>(),
         })
     }

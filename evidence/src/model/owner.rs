@@ -6,10 +6,18 @@ use super::kept::VALIDITY;
 use super::rules::{Rules, nonce_of};
 use super::world::{Action, Fate, Fault, Pause, Phase, SIGN_INS, Said, SignIn, World};
 
-/// Whether the owner gets in after a fault, with as few actions as it may cost.
+/// Whether the owner gets in after a fault, with as few actions as it may cost: one who has patience in any case, and one who
+/// has none if there was one sign-in and nothing but right answers to it. (Who begins two at once may be given the older
+/// one's challenge again, and then the newest mail is not the right one.)
 pub(super) fn gets_in_after(fault: Fault, world: &World, rules: &Rules) -> bool {
     let is_fast = |patience| actions(world, rules, patience) <= allowed(fault, patience, rules);
-    !rules.is_known() || a_stranger_acts(world) || [Patience::Much, Patience::Little].into_iter().all(is_fast)
+    let sign_ins = world.sign_ins.iter().filter(|sign_in| sign_in.phase != Phase::NotBegun).count();
+    let failures = world.accounts.map(|account| rules.view(account).failures);
+    let is_plain = sign_ins <= 1 && failures == [0, 0];
+    !rules.is_known()
+        || a_stranger_acts(world)
+        || failures.into_iter().any(|failures| failures >= rules.latch_after())
+        || (is_fast(Patience::Much) && (!is_plain || is_fast(Patience::Little)))
 }
 
 /// Whether the owner's first answers open what they are for, though strangers do what they can.
@@ -104,7 +112,7 @@ fn acted(world: World, rules: &Rules, patience: Patience) -> World {
     begun(world, rules, patience)
 }
 
-/// The world after the owner has begun another sign-in: at once, unless that is refused or patience is there to wait.
+/// The world after the owner has begun another sign-in: as soon as patience and the limits of the account let.
 fn begun(world: World, rules: &Rules, patience: Patience) -> World {
     let mut world = world;
     // The owner looks at no other page any more.
@@ -117,12 +125,13 @@ fn begun(world: World, rules: &Rules, patience: Patience) -> World {
         let begin = Action::Begin { number: number as u8, owners: true };
         settled(after(after(world, Action::Pause(pause), rules), begin, rules), rules)
     };
-    let at_once = begun_after(Pause::UntilCalledAgain);
-    if patience == Patience::Little && at_once.sign_ins[number].phase == Phase::Asks {
-        at_once
-    } else {
-        begun_after(Pause::UntilOver)
-    }
+    let pauses = match patience {
+        Patience::Little => &[Pause::UntilCalledAgain, Pause::UntilOver][..],
+        Patience::Much => &[Pause::UntilOver],
+    };
+    let is_begun = |world: &World| world.sign_ins[number].phase == Phase::Asks;
+    let soonest = pauses.iter().map(|pause| begun_after(*pause)).find(is_begun);
+    soonest.unwrap_or_else(|| begun_after(Pause::Day))
 }
 
 fn after(world: World, action: Action, rules: &Rules) -> World {
