@@ -3,7 +3,7 @@
 use super::kept::{NOW, VALIDITY};
 use super::owner;
 use super::rules::{Origin, Rules, Text};
-use super::world::{Seen, World};
+use super::world::{Phase, Seen, World};
 
 /// Numbered as in the threat model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,12 +64,13 @@ impl Invariant {
             Invariant::DefineIsOneFunction => "define-auth-challenge answers the same when it is asked again",
             Invariant::UnknownUsersAreToldTheSame => "a user who is not known is told what one who is known is told",
             Invariant::MailsHaveACause => {
-                "each wish brings one mail at most, and one more for each call that was lost (none, where a table remembers it), with \
+                "each wish brings one mail at most, and one more for each call that was lost (none for a sign-in alone that a table remembers), with \
                  the right code"
             }
             Invariant::TheOwnerGetsIn => {
-                "after any one fault the owner gets in with two more actions, and no stranger keeps the owner from a first \
-                 right answer to the owner's challenge"
+                "after any one fault the owner gets in with two more actions (three, beginning again within seconds after a table \
+                 that wrote without saying so), and no stranger keeps the owner from a first right answer to a challenge that the \
+                 owner began first"
             }
             Invariant::AccountsAreApart => "nothing of another user's is counted or opens anything here",
         }
@@ -116,9 +117,10 @@ fn broken_by(before: &World, after: &World, seen: Seen, rules: &Rules) -> Option
         }
         Seen::Mailed { counted: false, .. } => Some(Invariant::EverythingIsCounted),
         Seen::Mailed { right, mails, losses, .. } => {
-            // A table knows of the mail before; but not under another key, and a challenge that somebody else has begun to
-            // answer meanwhile is given to nobody again.
-            let is_remembered = after.stage == 0 && rules.counts(0) && !owner::a_stranger_acts(after);
+            // A table knows of the mail before; but not under another key, and a challenge that another sign-in shares and has
+            // begun to answer is given to nobody again.
+            let alone = after.sign_ins.iter().filter(|sign_in| sign_in.phase != Phase::NotBegun).count() == 1;
+            let is_remembered = after.stage == 0 && rules.counts(0) && alone;
             let allowed = 1 + if is_remembered { 0 } else { losses };
             (!right || mails > allowed).then_some(Invariant::MailsHaveACause)
         }

@@ -42,6 +42,7 @@ pub(super) fn search(first: World, rules: &Rules, most: u64) -> Found {
                 let is_new = known.insert(fingerprint(&next));
                 // Also where the state is known: the step may be a new one, and most invariants are about steps.
                 if let Some(invariant) = broken(world, &next, &seen, is_new, rules) {
+                    found.complete = false;
                     found.broken = Some((invariant, trace(first, &origins, *number, index, rules)));
                     return found;
                 }
