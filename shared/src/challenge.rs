@@ -22,7 +22,7 @@ pub const PRIVATE_KEY: &str = "challenge";
 pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(30);
 
 /// A moment, in whole seconds since 1970-01-01 UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixSeconds(pub u64);
 
 impl UnixSeconds {
@@ -47,7 +47,7 @@ impl fmt::Display for UnixSeconds {
 }
 
 /// What makes a challenge itself: 128 random bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Nonce([u8; 16]);
 
 impl Nonce {
@@ -71,7 +71,7 @@ impl From<[u8; 16]> for Nonce {
 }
 
 /// What a round asks the client for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChallengeKind {
     /// The code that was mailed.
     Code,
@@ -98,7 +98,7 @@ pub enum ChallengeKind {
 ///
 /// [`seal`](Self::seal) puts a ninth behind them, a MAC that binds the state to its sign-in. All in all they are fewer than
 /// 200 characters: Cognito keeps the states of all rounds in its `Session` text, which has a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct ChallengeState {
     /// What the round asks for.
@@ -264,7 +264,7 @@ pub struct PublicChallengeParameters {
 }
 
 /// Why a round did not succeed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
     /// The answer was not the code.
     CodeMismatch,

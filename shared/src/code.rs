@@ -94,7 +94,7 @@ impl CodeFormat {
 }
 
 /// Names a key in a challenge's state without telling anything about it: the first 32 bits of a MAC under the key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyId(pub(crate) u32);
 
 /// A secret that codes are derived with.

@@ -55,7 +55,7 @@ pub struct Message {
 }
 
 /// What the next round is about, before it is known whether the account may have its mail.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Next {
     /// The state of the round.
     pub state: ChallengeState,

@@ -83,6 +83,14 @@ impl Life {
     }
 }
 
+/// The table may write without saying so; if somebody else has written before it is asked again, the beginning is counted again.
+#[test]
+fn f54_a_beginning_that_was_counted_unnoticed_is_not_counted_again() {
+    let challenge = fresh(1, NOW);
+    let Ok(Count::Keep(counted, _)) = Account::default().start(&LIMITS, CLIENT, challenge, NOW) else { panic!() };
+    assert_eq!(counted.start(&LIMITS, CLIENT, challenge, NOW), Ok(Count::Keep(counted.clone(), challenge)));
+}
+
 #[test]
 fn r18_three_mails_at_once_then_one_a_minute_and_twenty_a_day() {
     let mut life = Life::default();

@@ -1,0 +1,28 @@
+//! `evidence`: what this project holds, shown by searching and measuring. For developers; never deployed.
+
+mod model;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Shows that the sign-in holds what it promises.
+#[derive(Parser)]
+#[command(version)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Search every state that an owner, a stranger, Cognito's repeats, faults and the clock can bring sign-ins into
+    Model(model::Arguments),
+}
+
+fn main() -> io::Result<ExitCode> {
+    match CommandLine::parse().command {
+        Command::Model(arguments) => model::run(&arguments, &mut io::stdout().lock()),
+    }
+}
