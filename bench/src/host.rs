@@ -43,6 +43,8 @@ pub(crate) struct Life {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
     pub(crate) cpu: Duration,
+    /// For how long it could have run, had another process not had the CPU.
+    pub(crate) waited: Duration,
     pub(crate) peak_memory_kib: u64,
     pub(crate) threads: u64,
 }
@@ -144,10 +146,12 @@ impl Life {
     pub(crate) fn usage(&self) -> Result<Usage> {
         thread::sleep(SETTLING);
         let folder = format!("/proc/{}", self.process.id());
-        let mut nanoseconds = 0;
+        let (mut ran, mut waited) = (0, 0);
         for thread in fs::read_dir(format!("{folder}/task"))? {
-            let used = fs::read_to_string(thread?.path().join("schedstat"))?;
-            nanoseconds += used.split(' ').next().unwrap_or_default().parse::<u64>()?;
+            let nanoseconds = fs::read_to_string(thread?.path().join("schedstat"))?;
+            let mut nanoseconds = nanoseconds.split(' ').map(str::parse::<u64>);
+            ran += nanoseconds.next().unwrap_or(Ok(0))?;
+            waited += nanoseconds.next().unwrap_or(Ok(0))?;
         }
         let status = fs::read_to_string(format!("{folder}/status"))?;
         let value = |name: &str| {
@@ -155,8 +159,12 @@ impl Life {
             let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
             number.ok_or_else(|| format!("the system does not tell {name} of a process"))
         };
-        let cpu = Duration::from_nanos(nanoseconds);
-        Ok(Usage { cpu, peak_memory_kib: value("VmHWM")?, threads: value("Threads")? })
+        Ok(Usage {
+            cpu: Duration::from_nanos(ran),
+            waited: Duration::from_nanos(waited),
+            peak_memory_kib: value("VmHWM")?,
+            threads: value("Threads")?,
+        })
     }
 
     /// Ends a process that [`begin_counted`](Life::begin_counted) has started, and tells how many instructions it took.

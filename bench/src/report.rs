@@ -48,6 +48,8 @@ pub(crate) struct Row {
     warm_p99: Option<Spread>,
     cpu_cold: Option<Spread>,
     cpu_warm: Option<Spread>,
+    /// For the CPU, until the first response: how much of `cold` is other processes' doing.
+    waited_cold: Option<Spread>,
     pub(crate) instructions: Option<Instructions>,
     peak_memory_kib: Option<Spread>,
     threads: Option<Spread>,
@@ -164,6 +166,7 @@ fn row(subject: &Subject, lives: &Lives, instructions: Option<Instructions>, mem
                 .filter(|life| !life.warm.is_empty())
                 .map(|life| milliseconds(life.usage.cpu.saturating_sub(life.cold_usage.cpu)) / life.warm.len() as f64),
         ),
+        waited_cold: Spread::of(whole.iter().map(|life| milliseconds(life.cold_usage.waited))),
         instructions,
         peak_memory_kib: Spread::of(whole.iter().map(|life| life.usage.peak_memory_kib as f64)),
         threads: Spread::of(whole.iter().map(|life| life.cold_usage.threads as f64)),
@@ -286,14 +289,28 @@ impl Report {
         };
         let mut headings: Vec<String> = ["program", "init ms", "cold ms"].map(str::to_owned).into();
         headings.extend(self.memories().iter().map(|megabytes| format!("first call ms at {megabytes} MB")));
-        let others =
-            ["warm ms p50", "p99", "CPU ms cold", "warm", "threads", "mails on connections", "writes on connections"];
+        let others = [
+            "warm ms p50",
+            "p99",
+            "CPU ms cold",
+            "warm",
+            "waited for it cold",
+            "threads",
+            "mails on connections",
+            "writes on connections",
+        ];
         headings.extend(others.map(str::to_owned));
         let mut lines = vec![headings];
         for row in &self.programs {
             let mut line = vec![row.name.clone(), range(row.init), range(row.cold)];
             line.extend(row.at_memory.iter().map(|at| range(at.first_call)));
-            line.extend([range(row.warm_p50), range(row.warm_p99), median(row.cpu_cold), median(row.cpu_warm)]);
+            line.extend([
+                range(row.warm_p50),
+                range(row.warm_p99),
+                median(row.cpu_cold),
+                median(row.cpu_warm),
+                median(row.waited_cold),
+            ]);
             line.push(row.threads.map_or("–".to_owned(), |threads| whole(threads.median)));
             line.extend([calls(row.mails), calls(row.table_writes)]);
             lines.push(line);
