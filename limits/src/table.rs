@@ -128,7 +128,11 @@ impl Table {
                         Some((_, value)) => return Ok(Ok(value)),
                         None => seen = now,
                     }
-                    sleep(pauses.next(&mut UnwrapErr(SysRng))).await;
+                    let pause = pauses.next(&mut UnwrapErr(SysRng));
+                    // To sleep for no time at all is to sleep until the timer's next millisecond.
+                    if !pause.is_zero() {
+                        sleep(pause).await;
+                    }
                 }
                 Write::Refused(reason) => return Err(reason),
                 failed @ (Write::Failed(reason) | Write::Unknown(reason)) => {
