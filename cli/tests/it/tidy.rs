@@ -281,3 +281,13 @@ fn r61_each_function_can_call_the_services_that_it_needs_and_none_knows_the_loca
         );
     }
 }
+
+/// cargo-lambda, and with it SAM, lets the functions abort where the profile does not say otherwise: Lambda would then answer in words
+/// of its own.
+#[test]
+fn r54_released_functions_unwind_whoever_builds_them() {
+    let manifest = read("Cargo.toml");
+    let (_, release) = manifest.split_once("\n[profile.release]\n").unwrap();
+    let release = release.split("\n[").next().unwrap();
+    assert!(release.lines().any(|line| line.starts_with("panic = \"unwind\"")), "{release}");
+}
