@@ -1,6 +1,7 @@
 //! `evidence`: what this project holds, shown by searching and measuring. For developers; never deployed.
 
 mod model;
+mod traceability;
 
 use std::io;
 use std::process::ExitCode;
@@ -19,10 +20,13 @@ struct CommandLine {
 enum Command {
     /// Search every state that an owner, a stranger, Cognito's repeats, faults and the clock can bring sign-ins into
     Model(model::Arguments),
+    /// Tell for each threat, requirement and fault of the threat model which test shows it, or why none does
+    Traceability(traceability::Arguments),
 }
 
 fn main() -> io::Result<ExitCode> {
     match CommandLine::parse().command {
         Command::Model(arguments) => model::run(&arguments, &mut io::stdout().lock()),
+        Command::Traceability(arguments) => traceability::run(&arguments, &mut io::stdout().lock()),
     }
 }

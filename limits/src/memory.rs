@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn p17_a_flood_of_invented_names_pushes_out_nobody_who_exists() {
+    fn p17_t39_a_flood_of_invented_names_pushes_out_nobody_who_exists() {
         let memory = Memory::default();
         fail(&memory, "alice", true, 0);
         fail(&memory, "nobody", false, 0);

@@ -121,4 +121,16 @@ mod tests {
             assert_eq!(read(&[ignored]), ClientMetadata::default(), "{ignored:?}");
         }
     }
+
+    #[test]
+    fn f38_a_thousand_keys_and_the_longest_values_come_to_nothing_and_hide_nothing() {
+        let long = "x".repeat(131_072);
+        let mut given: HashMap<String, String> = (0..1_000).map(|n| (format!("key{n}"), "x".to_owned())).collect();
+        for key in ["action", "signInMethod", "locale", "Amplify.Passwordless.signInMethod"] {
+            given.insert(key.to_owned(), long.clone());
+        }
+        assert_eq!(ClientMetadata::read(&given), ClientMetadata::default());
+        given.insert("action".to_owned(), "RESEND".to_owned());
+        assert_eq!(ClientMetadata::read(&given), RESEND);
+    }
 }

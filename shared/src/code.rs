@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn r02_every_symbol_stands_for_equally_many_bytes() {
+    fn r02_t19_every_symbol_stands_for_equally_many_bytes() {
         for alphabet in [Alphabet::Digits, Alphabet::Letters] {
             let symbols: Vec<u8> = fair_symbols(0..=255, alphabet).collect();
             for symbol in alphabet.symbols() {
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn r55_secrets_do_not_print_themselves() {
+    fn r55_t42_secrets_do_not_print_themselves() {
         let key = CodeKey::new(b"a secret of thirty-two characters");
         let keys = CodeKeys { current: key.clone(), previous: Some(key) };
         assert_eq!(format!("{keys:?}"), "CodeKeys { current: CodeKey, previous: Some(CodeKey) }");

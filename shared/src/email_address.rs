@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn t34_an_address_is_one_plain_mailbox_or_none() {
+    fn t34_f44_f45_an_address_is_one_plain_mailbox_or_none() {
         for usable in [
             "alice@example.com",
             "a.b+tag@sub.example.co.uk",

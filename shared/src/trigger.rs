@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn r29_the_event_comes_back_as_it_came_but_for_the_response() {
+    fn r29_f37_the_event_comes_back_as_it_came_but_for_the_response() {
         let mut event = event("DefineAuthChallenge");
         event["added"] = json!({"by": ["Cognito", 1, null]});
         event["callerContext"]["added"] = json!(true);
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn r54_a_panic_is_an_internal_error() {
+    fn r54_f30_a_panic_is_an_internal_error() {
         let panics = async |_: Define| -> Result<Value, TriggerError> { panic!("the code is 48310937") };
         assert_eq!(call(event("DefineAuthChallenge").to_string().as_bytes(), panics), Err(TriggerError::Internal));
     }

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn r25_only_a_verified_usable_address_makes_a_known_user() {
+    fn r25_f42_f43_only_a_verified_usable_address_makes_a_known_user() {
         let address = EmailAddress::parse("alice@example.com").unwrap();
         let alice = Recipient { address, verified: true, locale: None, name: None };
         assert_eq!(read(&[("email", "alice@example.com"), ("email_verified", "true")]), User::Known(alice));
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn r25_only_users_of_this_pool_are_known() {
+    fn r25_f46_only_users_of_this_pool_are_known() {
         let with = |status| {
             read(&[("email", "alice@example.com"), ("email_verified", "true"), ("cognito:user_status", status)])
         };

@@ -283,7 +283,7 @@ async fn a_flow_left_on_at_the_same_client_is_not_seen() {
 }
 
 #[tokio::test]
-async fn tokens_tell_how_and_when_and_keep_groups_in_both_versions() {
+async fn t46_tokens_tell_how_and_when_and_keep_groups_in_both_versions() {
     for (version, tells_access) in [("V1_0", false), ("V2_0", true)] {
         let pool = start_with(&[("SIGN_IN_CLAIMS", "true"), ("ONLY_BY_CODE", "true")], |options| {
             attach(options);

@@ -32,7 +32,7 @@ fn logged(pool: &Running, what: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn p16_whose_mails_are_used_up_at_ten_times_the_cap_signs_in_within_a_refill() {
+async fn p16_t36_t38_f41_whose_mails_are_used_up_at_ten_times_the_cap_signs_in_within_a_refill() {
     let dynamodb = DynamoDb::start().await;
     let pool = counting(&dynamodb, &[]).await;
     let attack = async {
@@ -78,7 +78,7 @@ async fn p16_whose_mails_are_used_up_at_ten_times_the_cap_signs_in_within_a_refi
 }
 
 #[tokio::test]
-async fn g18_with_a_table_guessing_stops_at_the_cap_and_the_owner_answers_what_she_has() {
+async fn g18_t01_t07_with_a_table_guessing_stops_at_the_cap_and_the_owner_answers_what_she_has() {
     let dynamodb = DynamoDb::start().await;
     let pool = counting(&dynamodb, &[("SLOW_DOWN_AFTER_FAILURES", "6")]).await;
     let (begun, hers) = (Instant::now(), pool.initiate(ALICE).await.unwrap());

@@ -369,7 +369,7 @@ fn every_event_is_tried_and_there_are_enough() {
 
 /// What a function gets that somebody has attached to another trigger than its own.
 #[tokio::test]
-async fn f34_no_function_takes_the_events_of_another_trigger() {
+async fn f33_f34_no_function_takes_the_events_of_another_trigger() {
     let pool = start_with_example_settings(&[]).await;
     let cases = [
         "pre-sign-up/plain",
@@ -392,7 +392,7 @@ async fn f34_no_function_takes_the_events_of_another_trigger() {
 
 /// Bodies that Cognito would never send, to each function: a fixed error or a refusal, and the function lives on.
 #[tokio::test]
-async fn f34_hostile_payloads_are_answered_in_our_words() {
+async fn r32_f34_f36_f38_hostile_payloads_are_answered_in_our_words() {
     let pool = start_with_example_settings(&[]).await;
     let fixed = TriggerError::ALL.map(|error| error.to_string());
     for (function, source) in [

@@ -105,7 +105,7 @@ async fn create(pool: &Running, change: impl FnOnce(&mut Value)) -> Result<Value
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t34_a_hostile_address_gets_one_mail_or_none() {
+async fn t34_t52_a_hostile_address_gets_one_mail_or_none() {
     let pool = pool().await;
     let mut addresses = BTreeSet::new();
     for piece in PIECES {

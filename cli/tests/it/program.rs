@@ -174,7 +174,7 @@ fn fails(command: &mut Command) -> String {
 }
 
 #[test]
-fn f62_what_cannot_work_gets_one_clear_line() {
+fn r63_t48_f62_what_cannot_work_gets_one_clear_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     assert_eq!(
@@ -238,7 +238,7 @@ fn mail_shows_a_language_or_writes_all_of_them() {
 }
 
 #[test]
-fn risk_prints_what_the_documents_say() {
+fn r63_risk_prints_what_the_documents_say() {
     let risk = |settings: &[(&str, &str)]| {
         let output = custom_auth().arg("risk").envs(settings.iter().copied()).output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));

@@ -19,6 +19,9 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
+/// What the codes of these tests are derived with.
+pub(crate) const KEY: &str = "a-key-of-the-tests-with-enough-characters";
+
 /// Alice; people who are no ordinary users; fifty more.
 fn users() -> Users {
     let mut file = "
@@ -81,7 +84,7 @@ pub(crate) async fn start(settings: &[(&str, &str)]) -> Running {
 
 /// The same with other options.
 pub(crate) async fn start_with(settings: &[(&str, &str)], change: impl FnOnce(&mut Options)) -> Running {
-    let mut variables = BTreeMap::from([("CODE_KEY", "a-key-of-the-tests-with-enough-characters")]);
+    let mut variables = BTreeMap::from([("CODE_KEY", KEY)]);
     variables.extend(settings.iter().copied());
     let lines = Arc::new(Mutex::new(Vec::new()));
     let exchanges = Arc::new(Mutex::new(Vec::new()));

@@ -1,5 +1,6 @@
 //! Whole sign-ins through the API, with the functions as programs.
 
+use local_pool::lambda::Program;
 use serde_json::{Value, json};
 
 use crate::running::{Running, start, start_with};
@@ -148,7 +149,7 @@ async fn r23_without_their_table_nobody_signs_in_and_the_log_says_why() {
 }
 
 #[tokio::test]
-async fn codes_do_not_serve_for_another_user_or_sign_in() {
+async fn t22_codes_do_not_serve_for_another_user_or_sign_in() {
     let pool = start(&[]).await;
     let one = pool.initiate(ALICE).await.unwrap();
     let code_of_one = pool.code(ALICE).await;
@@ -218,7 +219,7 @@ async fn a_client_may_open_with_srp_although_no_password_is_wanted() {
 }
 
 #[tokio::test]
-async fn fifty_people_at_once_each_get_their_own_tokens() {
+async fn f26_fifty_people_at_once_each_get_their_own_tokens() {
     let pool = start(&[]).await;
     let sign_in = async |n: u32| {
         let username = format!("user{n}@example.com");
@@ -320,4 +321,23 @@ async fn r40_the_log_says_whose_invocation_it_was_and_counts_in_cloudwatchs_form
     assert!((3..=8).contains(&cold), "{cold} cold starts of three functions");
     let expected = ["ChallengeSent", "CodeAccepted", "CodeRejected", "SignedIn", "TimeToVerify", "UnknownUser"];
     assert_eq!(counted, expected.map(|name| (name.to_owned(), 1)).into());
+}
+
+/// `/dev/full` takes nothing, as a disk or a pipe of which nobody reads the end.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn f60_a_log_that_takes_nothing_more_keeps_nobody_from_signing_in() {
+    let programs = crate::running::programs().await;
+    let pool = start_with(&[("AWS_LAMBDA_LOG_LEVEL", "TRACE")], |options| {
+        for (name, path) in programs {
+            let without_log = format!("exec '{}' >/dev/full", path.display());
+            let arguments = vec!["-c".to_owned(), without_log];
+            options.programs.insert(name.to_owned(), Program { arguments, ..Program::new("/bin/sh") });
+        }
+    })
+    .await;
+    let challenge = pool.initiate(ALICE).await.unwrap();
+    let code = pool.code(ALICE).await;
+    assert!(pool.respond(&challenge, ALICE, &code, json!(null)).await.unwrap()["AuthenticationResult"].is_object());
+    assert!(!pool.lines.lock().unwrap().iter().any(|line| line.contains("challenge_sent")));
 }

@@ -74,7 +74,7 @@ fn template_variables() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn r65_the_template_sets_every_variable() {
+fn the_template_sets_every_variable() {
     let mut set: BTreeSet<String> = template_variables().into_keys().collect();
     // Those that are not one parameter each.
     for (variable, value) in [
@@ -123,7 +123,7 @@ fn the_templates_bounds_are_ours() {
 
 /// T44: what a parameter lets through goes into policies and into functions that would stop at their start.
 #[test]
-fn the_templates_patterns_let_nothing_through_that_we_refuse() {
+fn t44_the_templates_patterns_let_nothing_through_that_we_refuse() {
     let values = [
         "",
         "*",
@@ -248,7 +248,7 @@ fn files(folder: &Path) -> Vec<String> {
 
 /// Invariants 2 and 6: what the functions are built of.
 #[test]
-fn r61_each_function_can_call_the_services_that_it_needs_and_none_knows_the_local_pool() {
+fn r52_r61_each_function_can_call_the_services_that_it_needs_and_none_knows_the_local_pool() {
     for entry in fs::read_dir(workspace().join("functions")).unwrap() {
         let folder = entry.unwrap().path();
         let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();

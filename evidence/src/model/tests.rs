@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn g1b_every_invariant_holds_and_everything_is_reached_that_should_be() {
+fn g1b_f29_every_invariant_holds_and_everything_is_reached_that_should_be() {
     let found = search_all(settings(Size::Small), None, Size::Small.most()).unwrap();
     let sum = Sum { found, bugs: Vec::new() };
     assert!(sum.holds(), "{}", sum.report(Duration::ZERO));

@@ -106,7 +106,7 @@ async fn start(counts: &Counts, n: u64) -> Result<Result<ChallengeState, Limited
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn g14_of_many_answers_at_once_exactly_as_many_are_judged_as_the_limit() {
+async fn g14_r14_t02_of_many_answers_at_once_exactly_as_many_are_judged_as_the_limit() {
     let dynamodb = DynamoDb::start().await;
     let counts = Arc::new(counts(&dynamodb));
     let challenge = challenge(1);
@@ -233,7 +233,7 @@ async fn f54_a_write_that_fails_is_tried_again_and_counted_once() {
 }
 
 #[tokio::test]
-async fn r23_short_codes_fail_closed_and_long_ones_go_on_with_limits_of_their_own() {
+async fn r23_f56_short_codes_fail_closed_and_long_ones_go_on_with_limits_of_their_own() {
     for fault in [
         Fault::Error(400, "ResourceNotFoundException"),
         Fault::Error(400, "AccessDeniedException"),

@@ -168,7 +168,7 @@ async fn a_trigger_may_be_any_command_that_asks_for_events() {
 }
 
 #[tokio::test]
-async fn what_cannot_start_says_why() {
+async fn t48_f62_what_cannot_start_says_why() {
     let error = async |change: fn(&mut Options)| try_start(change).await.err().unwrap();
     let no_function = |options: &mut Options| {
         options.triggers.insert(Trigger::PreSignUp, "pre-sign-up".to_owned());

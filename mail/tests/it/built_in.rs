@@ -112,7 +112,7 @@ fn the_code_comes_early_and_stands_alone() {
 }
 
 #[test]
-fn r43_there_is_no_link_no_picture_and_nothing_to_load() {
+fn r43_t15_there_is_no_link_no_picture_and_nothing_to_load() {
     for mail in mails(&[]) {
         for text in [&mail.subject, &mail.text, &mail.html] {
             for found in
@@ -222,7 +222,7 @@ fn a_name_that_runs_the_other_way_does_not_turn_the_text_round() {
 }
 
 #[test]
-fn the_subject_holds_the_code_only_where_it_is_asked_to() {
+fn r42_the_subject_holds_the_code_only_where_it_is_asked_to() {
     for mail in mails(&[("CODE_IN_SUBJECT", "true")]) {
         assert!(without_isolates(&mail.subject).starts_with(&format!("{} – ", code())), "{}", mail.language);
         // The title repeats the subject, and is no place for a code.

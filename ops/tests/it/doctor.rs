@@ -1,8 +1,11 @@
 //! `doctor`: a table of what it finds, and what it does when there is something that it may not see.
 
 use custom_auth_ops::account::FunctionFacts;
-use custom_auth_ops::checks::{Finding, Seen, Ses, Snapshot, Status, check};
+use custom_auth_ops::checks::{self, Finding, Seen, Ses, Snapshot, Status};
 use custom_auth_ops::settings::Members;
+use custom_auth_ops::triggers::Trigger::{
+    CreateAuthChallenge as Create, DefineAuthChallenge as Define, VerifyAuthChallengeResponse as Verify,
+};
 use custom_auth_ops::triggers::{Arn, Trigger};
 use serde_json::{Value, json};
 
@@ -78,63 +81,64 @@ const DMARC: &str = "not checked: DMARC: it is in the DNS";
 
 #[test]
 fn r46_where_all_is_well_only_the_dns_is_left_to_look_at() {
-    assert_eq!(others(check(&good())), [DMARC]);
+    assert_eq!(others(checks::check(&good())), [DMARC]);
 }
 
-/// One change each, and what is said of it.
-#[test]
-fn each_mistake_is_found() {
-    let check = |change: &dyn Fn(&mut Snapshot), expected: &[&str]| {
-        let mut seen = good();
-        change(&mut seen);
-        let findings = check(&seen);
-        for finding in &findings {
-            let has_mend = finding.mend.is_some();
-            assert!(has_mend || [Status::Ok, Status::NotChecked].contains(&finding.status), "{finding:?}");
-        }
-        let mut found = others(findings);
-        found.retain(|line| line != DMARC);
-        assert_eq!(found, expected);
-    };
-    let in_pool = |path: &'static str, value: Value| {
-        move |seen: &mut Snapshot| {
-            let mut parents: Vec<&str> = path.split('.').collect();
-            let last = parents.pop().unwrap();
-            let mut pool = Value::Object(seen.pool.clone());
-            let mut at = &mut pool;
-            for part in parents {
-                at = &mut at[part];
-            }
-            at[last] = value.clone();
-            seen.pool = members(pool);
-        }
-    };
-    let in_client = |name: &'static str, value: Value| {
-        move |seen: &mut Snapshot| {
-            let Some(Ok(client)) = &mut seen.client else { panic!() };
-            client.insert(name.to_owned(), value.clone());
-        }
-    };
-    fn facts(seen: &mut Snapshot, trigger: Trigger) -> &mut FunctionFacts {
-        seen.functions.get_mut(&trigger).unwrap().facts.as_mut().unwrap()
+/// What is said of a snapshot in which one thing is changed.
+fn check(change: &dyn Fn(&mut Snapshot), expected: &[&str]) {
+    let mut seen = good();
+    change(&mut seen);
+    let findings = checks::check(&seen);
+    for finding in &findings {
+        let has_mend = finding.mend.is_some();
+        assert!(has_mend || [Status::Ok, Status::NotChecked].contains(&finding.status), "{finding:?}");
     }
-    let variable = |trigger: Trigger, name: &'static str, value: &'static str| {
-        move |seen: &mut Snapshot| _ = facts(seen, trigger).variables.insert(name.to_owned(), value.to_owned())
-    };
+    let mut found = others(findings);
+    found.retain(|line| line != DMARC);
+    assert_eq!(found, expected);
+}
+
+fn in_pool(path: &'static str, value: Value) -> impl Fn(&mut Snapshot) {
+    move |seen: &mut Snapshot| {
+        let mut parents: Vec<&str> = path.split('.').collect();
+        let last = parents.pop().unwrap();
+        let mut pool = Value::Object(seen.pool.clone());
+        let mut at = &mut pool;
+        for part in parents {
+            at = &mut at[part];
+        }
+        at[last] = value.clone();
+        seen.pool = members(pool);
+    }
+}
+
+fn in_client(name: &'static str, value: Value) -> impl Fn(&mut Snapshot) {
+    move |seen: &mut Snapshot| {
+        let Some(Ok(client)) = &mut seen.client else { panic!() };
+        client.insert(name.to_owned(), value.clone());
+    }
+}
+
+fn facts(seen: &mut Snapshot, trigger: Trigger) -> &mut FunctionFacts {
+    seen.functions.get_mut(&trigger).unwrap().facts.as_mut().unwrap()
+}
+
+fn variable(trigger: Trigger, name: &'static str, value: &'static str) -> impl Fn(&mut Snapshot) {
+    move |seen: &mut Snapshot| _ = facts(seen, trigger).variables.insert(name.to_owned(), value.to_owned())
+}
+
+fn ses(seen: &mut Snapshot) -> &mut Ses {
+    seen.ses.as_mut().unwrap()
+}
+
+#[test]
+fn r48_t33_t40_each_mistake_in_triggers_and_permissions_is_found() {
     let policy = |condition: Value| {
         move |seen: &mut Snapshot| {
-            let policy = seen.functions.get_mut(&Trigger::DefineAuthChallenge).unwrap().policy.as_mut().unwrap();
+            let policy = seen.functions.get_mut(&Define).unwrap().policy.as_mut().unwrap();
             policy["Statement"]["Condition"] = condition.clone();
         }
     };
-    fn ses(seen: &mut Snapshot) -> &mut Ses {
-        seen.ses.as_mut().unwrap()
-    }
-    use Trigger::{
-        CreateAuthChallenge as Create, DefineAuthChallenge as Define, VerifyAuthChallengeResponse as Verify,
-    };
-
-    // Triggers.
     let none = format!("wrong: trigger DefineAuthChallenge: nothing, not {}", arn("DefineAuthChallenge"));
     check(&in_pool("LambdaConfig.DefineAuthChallenge", Value::Null), &[&none]);
     let other = format!("wrong: trigger DefineAuthChallenge: {}, not {}", arn("x"), arn("DefineAuthChallenge"));
@@ -168,8 +172,10 @@ fn each_mistake_is_found() {
         &|seen| seen.functions.get_mut(&Define).unwrap().policy = Err("GetPolicy: AccessDenied".to_owned()),
         &[&format!("not checked: {permission}: GetPolicy: AccessDenied")],
     );
+}
 
-    // Functions.
+#[test]
+fn r50_f52_each_mistake_in_functions_and_their_settings_is_found() {
     check(
         &|seen| facts(seen, Define).state = "Failed".to_owned(),
         &["wrong: function DefineAuthChallenge: its state is Failed"],
@@ -214,8 +220,10 @@ fn each_mistake_is_found() {
     let unseen = |seen: &mut Snapshot| seen.functions.get_mut(&Verify).unwrap().facts = Err("no".to_owned());
     let not_checked = ["function VerifyAuthChallengeResponse", "key", "settings", "limits"];
     check(&unseen, &not_checked.map(|name| format!("not checked: {name}: no")).each_ref().map(String::as_str));
+}
 
-    // The app client.
+#[test]
+fn r06_r56_t30_t32_each_mistake_in_the_app_client_is_found() {
     check(&|seen| seen.client = None, &["not checked: app client: say which with --client-id"]);
     check(&|seen| seen.client = Some(Err("no".to_owned())), &["not checked: app client: no"]);
     check(
@@ -241,8 +249,10 @@ fn each_mistake_is_found() {
     check(&in_client("EnableTokenRevocation", json!(false)), &["warning: token revocation: off"]);
     check(&in_client("AuthSessionValidity", json!(10)), &["wrong: session: 600 s, and a code lives for 600 s"]);
     check(&in_client("AuthSessionValidity", Value::Null), &["wrong: session: 180 s, and a code lives for 600 s"]);
+}
 
-    // The pool.
+#[test]
+fn r56_t31_t52_each_mistake_in_the_pool_is_found() {
     check(
         &in_pool("UserAttributeUpdateSettings.AttributesRequireVerificationBeforeUpdate", json!(["phone_number"])),
         &["wrong: new addresses: used before they are verified"],
@@ -261,8 +271,10 @@ fn each_mistake_is_found() {
         &in_pool("LambdaConfig.PreTokenGenerationConfig", json!({"LambdaArn": arn("x"), "LambdaVersion": "V2_0"})),
         &["wrong: plan: LITE, in which there is no PreTokenGeneration V2_0"],
     );
+}
 
-    // SES.
+#[test]
+fn r46_t49_t50_f03_to_f06_each_mistake_in_ses_is_found() {
     check(&|seen| seen.ses = Err("no".to_owned()), &["not checked: SES: no"]);
     check(&|seen| ses(seen).account = Err("no".to_owned()), &["not checked: SES account: no"]);
     fn set(part: &mut Members, name: &str, value: Value) {
@@ -313,8 +325,10 @@ fn each_mistake_is_found() {
         &|seen| ses(seen).configuration_set = Some(("set".to_owned(), Err("no".to_owned()))),
         &["not checked: configuration set set: no"],
     );
+}
 
-    // The clock.
+#[test]
+fn f53_a_clock_that_is_wrong_is_found() {
     check(&|seen| seen.ahead = Ok(-61), &["warning: clock: 61 s behind AWS"]);
     check(&|seen| seen.ahead = Ok(60), &[]);
     check(&|seen| seen.ahead = Err("no".to_owned()), &["not checked: clock: no"]);

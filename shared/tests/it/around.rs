@@ -295,7 +295,7 @@ fn there_is_nothing_to_look_for_where_nothing_is_to_be_proved() {
 
 /// Who changed the address after the mail went out has a code of the old one.
 #[test]
-fn t31_a_code_that_went_to_one_address_is_none_of_another() {
+fn t31_f48_a_code_that_went_to_one_address_is_none_of_another() {
     let [evil, victim] = ["eve@evil.example", "victim@example.com"].map(|address| sign_in().of(&unproved(address)));
     let (sealed, format) = (state().seal(&keys(), &evil).unwrap(), define(&[]).challenge.format);
     assert_eq!(ChallengeState::open(&sealed, &keys(), &evil), Some(state()));

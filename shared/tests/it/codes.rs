@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::example::{KEY, NOW, sign_in, vectors};
 
 #[test]
-fn the_published_vectors_hold() {
+fn r10_f49_the_published_vectors_hold() {
     let vectors = vectors("codes");
     assert!(vectors.len() >= 10);
     for vector in vectors {
@@ -46,7 +46,7 @@ const CODES: u64 = 1_000_000;
 const BOUND: f64 = 6.0;
 
 #[test]
-fn r03_a_million_codes_have_no_likelier_symbols() {
+fn r03_t19_a_million_codes_have_no_likelier_symbols() {
     for alphabet in [Alphabet::Digits, Alphabet::Letters] {
         let key = CodeKey::new(KEY.as_bytes());
         let format = CodeFormat::new(alphabet, 8).unwrap();
@@ -83,7 +83,7 @@ fn r03_the_check_catches_modulo_bias_and_a_missing_digit() {
 
 proptest! {
     #[test]
-    fn t22_a_code_opens_nothing_but_its_own_sign_in(
+    fn r09_t22_f49_a_code_opens_nothing_but_its_own_sign_in(
         nonce: [u8; 16], other_nonce: [u8; 16], issued_at in 0..u64::MAX, later in 1..600u64,
         pool in "[a-z]{2}-[a-z]{4}-[0-9]_[A-Za-z0-9]{1,9}", client in "[a-z0-9]{1,26}", user in "\\PC{1,128}",
         alphabet in prop_oneof![Just(Alphabet::Digits), Just(Alphabet::Letters)],

@@ -110,7 +110,7 @@ mod pre_authentication_decides {
     }
 
     #[test]
-    fn the_error_does_not_tell_which_rule_it_was() {
+    fn r39_t25_the_error_does_not_tell_which_rule_it_was() {
         for refusal in [Refusal::ClientNotAllowed, Refusal::DomainNotAdmitted, Refusal::MetadataNotAccepted] {
             assert_eq!(TriggerError::from(refusal), TriggerError::SignInNotAllowed);
         }
@@ -206,7 +206,7 @@ mod define_decides {
     }
 
     #[test]
-    fn r05_the_end_of_a_code_is_the_end_of_the_sign_in() {
+    fn r05_t24_the_end_of_a_code_is_the_end_of_the_sign_in() {
         let expired = FailAuthentication(Refusal::Expired);
         for metadata in [ANSWER, RESEND] {
             assert_eq!(
@@ -315,7 +315,7 @@ mod verify_decides {
     }
 
     #[test]
-    fn the_code_is_accepted_in_time() {
+    fn r05_the_code_is_accepted_in_time() {
         let right = code_of(&state());
         assert_eq!(decide(state(), &alice(), &right, ANSWER, NOW), Verdict::Accept);
         assert_eq!(decide(state(), &alice(), &right, ANSWER, later(599)), Verdict::Accept);
@@ -353,7 +353,7 @@ mod verify_decides {
     }
 
     #[test]
-    fn t31_the_right_code_is_not_enough_for_an_unknown_user() {
+    fn t31_f47_the_right_code_is_not_enough_for_an_unknown_user() {
         let verdict = decide(state(), &nobody(), &code_of(&state()), ANSWER, NOW);
         assert!(matches!(verdict, Verdict::Reject(Refusal::UnknownUser(_))));
     }
@@ -461,7 +461,7 @@ mod create_decides {
     }
 
     #[test]
-    fn a_resend_mails_the_same_code_and_does_not_extend_its_life() {
+    fn t24_a_resend_mails_the_same_code_and_does_not_extend_its_life() {
         let first = decide(&[], &alice(), &[], ANSWER, NOW);
         let again = decide(&[], &alice(), &[custom(first.state, false)], RESEND, later(30));
         let (_, first_code, _) = mail(&first).unwrap();
@@ -527,7 +527,7 @@ mod create_decides {
     }
 
     #[test]
-    fn t02_two_sign_ins_have_nothing_in_common() {
+    fn r09_t22_two_sign_ins_have_nothing_in_common() {
         let mut chance = Counter(0);
         let mut begin = || {
             create_auth_challenge::decide(
@@ -546,7 +546,7 @@ mod create_decides {
     }
 
     #[test]
-    fn a_history_that_define_does_not_go_on_from_makes_no_challenge() {
+    fn r32_a_history_that_define_does_not_go_on_from_makes_no_challenge() {
         for rounds in [&[custom(state(), true)][..], &[Round::Unrecognized], &[Round::PasswordVerified]] {
             let rounds: Rounds = rounds.iter().copied().collect();
             let made = create_auth_challenge::decide(

@@ -225,7 +225,7 @@ impl Search<'_> {
 }
 
 #[test]
-fn g1_tokens_are_issued_when_they_are_due_and_at_no_other_time_and_failure_is_final() {
+fn g1_r26_t10_t11_f36_tokens_are_issued_when_they_are_due_and_at_no_other_time_and_failure_is_final() {
     let letters = alphabet();
     assert!(letters.len() >= 60, "{}", letters.len());
     let [open, password_first] = [define(&[]), define(&[("PASSWORD_FIRST", "true")])];

@@ -92,7 +92,7 @@ fn f54_a_beginning_that_was_counted_unnoticed_is_not_counted_again() {
 }
 
 #[test]
-fn r18_three_mails_at_once_then_one_a_minute_and_twenty_a_day() {
+fn r18_t36_three_mails_at_once_then_one_a_minute_and_twenty_a_day() {
     let mut life = Life::default();
     for seconds in [0, 16, 32] {
         assert!(life.start(later(seconds)).is_ok(), "{seconds}");
@@ -154,7 +154,7 @@ fn a_mail_that_was_not_sent_is_taken_back_with_its_challenge() {
 
 /// P16, R19: a stranger begins sign-ins for somebody at ten times the allowed rate.
 #[test]
-fn p16_whoever_is_attacked_has_a_challenge_within_a_minute_until_the_days_mails_are_used_up() {
+fn p16_t38_whoever_is_attacked_has_a_challenge_within_a_minute_until_the_days_mails_are_used_up() {
     for began in (0..900).step_by(7) {
         let mut life = Life::default();
         let mut had_one = None;
@@ -172,7 +172,7 @@ fn p16_whoever_is_attacked_has_a_challenge_within_a_minute_until_the_days_mails_
 }
 
 #[test]
-fn f20_cognitos_repeat_gets_the_challenge_of_the_first_call() {
+fn r36_f20_cognitos_repeat_gets_the_challenge_of_the_first_call() {
     let mut life = Life::default();
     let first = life.start(NOW).unwrap();
     for seconds in [4, 5, 10, 14] {
@@ -235,7 +235,7 @@ fn a_challenge_that_was_made_while_nothing_could_be_counted_gets_its_mails_and_i
 }
 
 #[test]
-fn t06_an_account_has_one_name_whatever_client_is_used_and_it_tells_nothing() {
+fn t06_t52_an_account_has_one_name_whatever_client_is_used_and_it_tells_nothing() {
     let name = |sign_in: &SignIn, user: &User| AccountKey::new(&keys().current, sign_in, user).name;
     let ours = name(&sign_in(), &alice());
     assert_eq!(name(&SignIn { client_id: "another".to_owned(), ..sign_in() }, &alice()), ours);
@@ -258,7 +258,7 @@ fn t06_an_account_has_one_name_whatever_client_is_used_and_it_tells_nothing() {
 }
 
 #[test]
-fn r07_a_challenge_is_used_once() {
+fn r07_t21_a_challenge_is_used_once() {
     let mut life = Life::default();
     let state = life.start(NOW).unwrap();
     assert_eq!(life.answer(&state, "other", later(1)), Ok(()));
@@ -303,7 +303,7 @@ fn r07_of_all_who_share_a_challenge_one_is_accepted() {
 }
 
 #[test]
-fn r19_a_stranger_who_shares_a_challenge_cannot_use_up_the_answers_of_who_was_first() {
+fn r19_t38_a_stranger_who_shares_a_challenge_cannot_use_up_the_answers_of_who_was_first() {
     for max_attempts in 1..=5_u8 {
         let limits = Limits { max_attempts, ..LIMITS };
         let mut life = Life { limits, ..Life::default() };
@@ -330,7 +330,7 @@ fn wait(life: &Life, failed_at: u64) -> u64 {
 }
 
 #[test]
-fn r15_from_the_tenth_wrong_answer_on_the_next_sign_in_waits_and_twice_as_long_each_time() {
+fn r14_r15_from_the_tenth_wrong_answer_on_the_next_sign_in_waits_and_twice_as_long_each_time() {
     let mut life = Life::default();
     life.fail(3, later(0)).unwrap();
     life.fail(3, later(60)).unwrap();
@@ -398,7 +398,7 @@ fn r15_after_a_hundred_wrong_answers_none_is_judged_until_a_day_without_one() {
 }
 
 #[test]
-fn r16_a_right_answer_ends_the_row_and_neither_a_new_code_nor_a_resend_does() {
+fn r16_t04_a_right_answer_ends_the_row_and_neither_a_new_code_nor_a_resend_does() {
     let life = after_failures(50);
     let live = fresh(1, NOW);
     let mut accepted = life.clone();
@@ -410,7 +410,7 @@ fn r16_a_right_answer_ends_the_row_and_neither_a_new_code_nor_a_resend_does() {
 }
 
 #[test]
-fn f58_what_is_over_is_forgotten_and_what_is_kept_stays_small() {
+fn f41_f58_what_is_over_is_forgotten_and_what_is_kept_stays_small() {
     let mut life = Life::default();
     for minute in 0..2_000 {
         if let Ok(state) = life.start(later(61 * minute)) {
@@ -442,7 +442,7 @@ proptest! {
     /// R37, G14: calls that answer at the same time, each reading the account and putting a new one in its place only if nobody
     /// was faster: exactly as many are judged as the limit allows, in whatever order they come.
     #[test]
-    fn g14_of_answers_at_once_exactly_as_many_are_judged_as_the_limit(
+    fn g14_r37_t02_of_answers_at_once_exactly_as_many_are_judged_as_the_limit(
         order in prop::collection::vec(0_usize..12, 400),
     ) {
         let challenge = fresh(1, NOW);
@@ -490,7 +490,7 @@ proptest! {
 
     /// R16: between two right answers and without a day's pause the failures in a row only grow.
     #[test]
-    fn r16_counts_never_go_back(events in prop::collection::vec((0_u8..3, 0_u64..30_000), 1..150)) {
+    fn r16_t04_counts_never_go_back(events in prop::collection::vec((0_u8..3, 0_u64..30_000), 1..150)) {
         let mut life = Life::default();
         let (mut now, mut state, mut row) = (0, fresh(0, NOW), 0_u64);
         let mut last = 0;

@@ -46,7 +46,7 @@ fn t03_a_sprayer_is_stopped_by_no_count() {
 }
 
 #[test]
-fn r01_settings_that_are_guessed_too_easily_are_refused() {
+fn r01_t01_settings_that_are_guessed_too_easily_are_refused() {
     let read = |given: &[(&str, &str)]| settings(LimitsSettings::from_vars, given).map(drop);
     let without_table = ("LIMITS_TABLE", "");
     // The defaults, with and without a table.
@@ -77,7 +77,7 @@ fn r01_settings_that_are_guessed_too_easily_are_refused() {
 
 /// G18: an attacker against every sign-in of a small code space, as often as the formula says.
 #[test]
-fn g18_guesses_at_real_codes_succeed_as_often_as_the_formula_says() {
+fn g18_t01_guesses_at_real_codes_succeed_as_often_as_the_formula_says() {
     use auth_challenge::challenge::Nonce;
     use auth_challenge::code::{Answer, CodeKey};
 

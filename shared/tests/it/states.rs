@@ -37,7 +37,7 @@ proptest! {
     }
 
     #[test]
-    fn a_sealed_state_is_short(state in states()) {
+    fn r12_a_sealed_state_is_short(state in states()) {
         prop_assert!(state.seal(&keys(), &sign_in()).unwrap().len() < 200);
     }
 
@@ -84,7 +84,7 @@ fn t45_every_change_of_one_character_is_refused() {
 }
 
 #[test]
-fn there_is_one_spelling_for_each_state() {
+fn r12_there_is_one_spelling_for_each_state() {
     let text = state().to_string();
     let good: Vec<&str> = text.split('.').collect();
     let parses = |place: usize, field: &str| {
@@ -132,7 +132,7 @@ fn the_name_in_logs_is_the_challenges_own_and_short() {
 }
 
 #[test]
-fn f50_a_state_opens_while_its_key_is_the_previous_one_and_no_longer() {
+fn t43_f50_a_state_opens_while_its_key_is_the_previous_one_and_no_longer() {
     let CodeKeys { current: new, previous: old } = keys();
     let old = old.unwrap();
     let before = CodeKeys { current: old.clone(), previous: None };

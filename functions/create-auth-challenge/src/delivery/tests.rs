@@ -242,7 +242,7 @@ async fn f10_a_service_error_is_tried_once_more_with_the_same_code() {
 }
 
 #[tokio::test]
-async fn f14_an_error_that_ses_did_not_write_is_not_tried_again() {
+async fn r34_f14_an_error_that_ses_did_not_write_is_not_tried_again() {
     check([Deed::Answer(502, "<html>Bad gateway</html>".to_owned())], Ok(()), 1).await;
     check([Deed::Answer(504, String::new())], Ok(()), 1).await;
     check([Deed::Answer(301, String::new())], Ok(()), 1).await;
@@ -280,7 +280,7 @@ async fn f12_a_tls_handshake_that_hangs_or_fails_is_tried_once_more_and_sends_no
 }
 
 #[tokio::test]
-async fn f14_a_connection_lost_after_the_request_is_not_tried_again() {
+async fn r34_r35_f14_a_connection_lost_after_the_request_is_not_tried_again() {
     check([Deed::ResetAfterRequest], Ok(()), 1).await;
     check([Deed::Send(b"")], Ok(()), 1).await;
     check([Deed::Send(b"HTTP/1.1 200 OK\r\ncontent-le")], Ok(()), 1).await;
@@ -301,7 +301,7 @@ async fn f15_an_answer_of_success_that_cannot_be_read_is_success() {
 }
 
 #[tokio::test]
-async fn f17_a_slow_service_is_not_asked_twice() {
+async fn r33_f17_a_slow_service_is_not_asked_twice() {
     let slow = |ms, status, body: &str| Deed::AnswerAfter(Duration::from_millis(ms), status, body.to_owned());
     check([slow(1_000, 200, r#"{"MessageId": "1"}"#)], Ok(()), 1).await;
     check([slow(2_000, 200, r#"{"MessageId": "1"}"#)], Ok(()), 1).await;
@@ -310,7 +310,7 @@ async fn f17_a_slow_service_is_not_asked_twice() {
 }
 
 #[tokio::test]
-async fn f02_to_f07_refusals_are_told_unless_they_are_about_the_recipient() {
+async fn t25_f02_to_f07_f16_refusals_are_told_unless_they_are_about_the_recipient() {
     for code in [
         "AccountSuspendedException",
         "SendingPausedException",

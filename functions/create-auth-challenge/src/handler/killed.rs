@@ -130,7 +130,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn g13_wherever_a_start_is_killed_its_repeat_makes_no_second_mail_and_its_code_is_right() {
+async fn g13_f19_to_f21_wherever_a_start_is_killed_its_repeat_makes_no_second_mail_and_its_code_is_right() {
     let (mut points, mut mailed_before, mut not_mailed) = (0, 0, 0);
     for (waits, linger) in (0..100).flat_map(|waits| [(waits, 0), (waits, 20)]) {
         let world = world().await;
@@ -170,6 +170,25 @@ async fn g13_wherever_a_start_is_killed_its_repeat_makes_no_second_mail_and_its_
     }
     let found = (points, mailed_before, not_mailed);
     assert!(points > 8 && mailed_before > 1 && not_mailed > 1 && points < 199, "points, mailed, not mailed: {found:?}");
+}
+
+/// Too soon after each other to be Cognito's repeat of one call, they are two sign-ins.
+#[tokio::test]
+async fn f22_two_that_begin_at_once_are_both_counted_and_each_has_a_code_that_is_right() {
+    let world = world().await;
+    let start = event("alice", json!([]), json!(null));
+    let (one, two) = tokio::join!(world.create(&start, NOW), world.create(&start, NOW));
+    let text = |mail: &Value| mail["Content"]["Simple"]["Body"]["Text"]["Data"].as_str().unwrap().to_owned();
+    let mails: Vec<String> = world.mails.0.lock().unwrap().iter().map(text).collect();
+    let codes: Vec<&str> = mails.iter().map(|text| text.lines().nth(2).unwrap()).collect();
+    assert_eq!(codes.len(), 2);
+    for response in [one.unwrap(), two.unwrap()] {
+        let right = codes.iter().filter(|code| world.verdict(&start, &response, code) == Verdict::Accept);
+        assert_eq!(right.count(), 1);
+    }
+    let item = world.dynamodb.tables.lock().unwrap().items.values().next().unwrap()["counts"]["S"].clone();
+    let counts: Value = serde_json::from_str(item.as_str().unwrap()).unwrap();
+    assert_eq!((counts["mails"].as_array().unwrap().len(), counts["challenges"].as_array().unwrap().len()), (2, 2));
 }
 
 #[tokio::test]

@@ -131,7 +131,7 @@ async fn stopped_everywhere(slips: u8, right: bool) -> (usize, usize) {
 }
 
 #[tokio::test]
-async fn g13_wherever_a_right_answer_is_killed_its_repeat_is_accepted_and_nobody_is_charged() {
+async fn g13_f28_wherever_a_right_answer_is_killed_its_repeat_is_accepted_and_nobody_is_charged() {
     for slips in [0, 1] {
         let (points, counted) = stopped_everywhere(slips, true).await;
         assert!(points >= 4 && counted > 1 && points < 199, "{points}, {counted} counted");
@@ -139,7 +139,7 @@ async fn g13_wherever_a_right_answer_is_killed_its_repeat_is_accepted_and_nobody
 }
 
 #[tokio::test]
-async fn g13_wherever_a_wrong_answer_is_killed_its_repeat_is_counted_once() {
+async fn g13_t05_f27_wherever_a_wrong_answer_is_killed_its_repeat_is_counted_once() {
     let (points, counted) = stopped_everywhere(0, false).await;
     assert!(points >= 4 && counted > 1 && points < 199, "{points}, {counted} counted");
 }

@@ -67,7 +67,7 @@ fn is_told_apart(one: &[Duration], other: &[Duration]) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn g10_nobody_can_tell_who_is_known() {
+async fn g10_r31_nobody_can_tell_who_is_known() {
     let vars = environment("http://ses.invalid");
     let templates = Templates::new(MailSettings::from_vars(&vars).unwrap()).unwrap();
     let mut chance = StdRng::seed_from_u64(4);
