@@ -24,7 +24,7 @@ struct Input<'a> {
     ways: [u8; MAX_LENGTH],
     /// Which symbol is changed.
     place: u8,
-    /// Anything.
+    /// Anything, which is also put into the code.
     text: &'a str,
 }
 
@@ -73,13 +73,16 @@ fuzz_target!(|input: Input| {
         assert!(!accepts(&wrong) && tag(&wrong) != tag(&symbols), "{wrong} is not {symbols}");
     }
 
-    match read(input.text, alphabet) {
-        Read::Code(read) => {
-            assert_eq!(accepts(input.text), read == symbols, "{:?}", input.text);
-            assert_eq!(tag(input.text), tag(&read), "{:?}", input.text);
+    let (before, after) = symbols.split_at(place);
+    for typed in [input.text, &format!("{before}{}{after}", input.text), &format!("{symbols}{}", input.text)] {
+        match read(typed, alphabet) {
+            Read::Code(read) => {
+                assert_eq!(accepts(typed), read == symbols, "{typed:?}");
+                assert_eq!(tag(typed), tag(&read), "{typed:?}");
+            }
+            Read::NoCode => assert!(!accepts(typed), "{typed:?}"),
+            Read::Unknown => {}
         }
-        Read::NoCode => assert!(!accepts(input.text), "{:?}", input.text),
-        Read::Unknown => {}
     }
 });
 
