@@ -152,6 +152,25 @@ impl<'de> Deserialize<'de> for Payload {
     }
 }
 
+/// What a function whose work is `handler` answers to an event in the octets that Lambda gives it: what [`serve`] does for each,
+/// without Lambda around it, so that any octets can be tried.
+///
+/// # Errors
+///
+/// What Lambda would be told.
+pub async fn answer_to<Event, Response>(
+    event: &[u8],
+    handler: impl AsyncFn(Event) -> Result<Response, TriggerError>,
+) -> Result<Value, TriggerError>
+where
+    Event: DeserializeOwned,
+    Response: Serialize,
+{
+    // As the runtime reads it: it does not look behind the end of a value.
+    let payload = Payload::deserialize(&mut serde_json::Deserializer::from_slice(event));
+    answer(payload.unwrap_or(Payload(None)), handler).await
+}
+
 async fn answer<Event, Response>(
     payload: Payload,
     handler: impl AsyncFn(Event) -> Result<Response, TriggerError>,
@@ -241,8 +260,7 @@ mod tests {
         payload: &[u8],
         handler: impl AsyncFn(Event) -> Result<Value, TriggerError>,
     ) -> Result<Value, TriggerError> {
-        let payload: Payload = serde_json::from_slice(payload).unwrap_or(Payload(None));
-        futures_util::FutureExt::now_or_never(answer(payload, handler)).unwrap()
+        futures_util::FutureExt::now_or_never(answer_to(payload, handler)).unwrap()
     }
 
     fn define(event: &Value) -> Result<Value, TriggerError> {
