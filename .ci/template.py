@@ -137,7 +137,7 @@ assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeR
 
 # Templates of one's own come in a layer, if there is one.
 layers = functions["CreateAuthChallengeFunction"]["Properties"]["Layers"]
-assert layers == {"Fn::If": ["HasTemplateLayer", [{"Ref": "TemplateLayerArn"}], {"Ref": "AWS::NoValue"}]}, layers
+assert layers == [{"Fn::If": ["HasTemplateLayer", {"Ref": "TemplateLayerArn"}, {"Ref": "AWS::NoValue"}]}], layers
 
 # Cognito may invoke each function, for this pool and account only; nobody else may.
 permissions = of_type("AWS::Lambda::Permission")
