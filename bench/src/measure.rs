@@ -1,6 +1,7 @@
 //! Lives: each program many times in turn, in an order that is new each round, so that what else the machine does meets all alike.
 
 use std::error::Error;
+use std::thread::sleep;
 use std::time::Duration;
 
 use rand::rand_core::UnwrapErr;
@@ -19,7 +20,7 @@ const WRITES_FOR_AN_EVENT: u64 = 2;
 /// Events that one more event is told by, when instructions are counted.
 const MORE_EVENTS: u64 = 10;
 /// How often instructions are counted when something went another way than it should.
-const TRIES: u32 = 3;
+const TRIES: u32 = 12;
 
 /// How much is to be measured.
 pub(crate) struct Plan {
@@ -169,6 +170,8 @@ fn counted(subject: &Subject, services: &Services, events: &mut Events, of_event
     let mut tried = count(subject, services, events, of_events);
     for _ in 1..TRIES {
         if tried.is_err() {
+            // Whatever else this machine does may be over soon.
+            sleep(Duration::from_secs(2));
             tried = count(subject, services, events, of_events);
         }
     }
