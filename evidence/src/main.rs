@@ -1,6 +1,7 @@
 //! `evidence`: what this project holds, shown by searching and measuring. For developers; never deployed.
 
 mod model;
+mod timing;
 mod traceability;
 
 use std::io;
@@ -22,11 +23,14 @@ enum Command {
     Model(model::Arguments),
     /// Tell for each threat, requirement and fault of the threat model which test shows it, or why none does
     Traceability(traceability::Arguments),
+    /// Measure whether the time of a comparison tells where an answer differs from the code
+    Timing(timing::Arguments),
 }
 
 fn main() -> io::Result<ExitCode> {
     match CommandLine::parse().command {
         Command::Model(arguments) => model::run(&arguments, &mut io::stdout().lock()),
+        Command::Timing(arguments) => timing::run(&arguments, &mut io::stdout().lock()),
         Command::Traceability(arguments) => traceability::run(&arguments, &mut io::stdout().lock()),
     }
 }
