@@ -1,6 +1,7 @@
 //! `evidence`: what this project holds, shown by searching and measuring. For developers; never deployed.
 
 mod model;
+mod scoreboard;
 mod timing;
 mod traceability;
 
@@ -21,6 +22,8 @@ struct CommandLine {
 enum Command {
     /// Search every state that an owner, a stranger, Cognito's repeats, faults and the clock can bring sign-ins into
     Model(model::Arguments),
+    /// Run every gate, keep what it says, and write docs/evidence.md
+    Scoreboard(scoreboard::Arguments),
     /// Tell for each threat, requirement and fault of the threat model which test shows it, or why none does
     Traceability(traceability::Arguments),
     /// Measure whether the time of a comparison tells where an answer differs from the code
@@ -30,6 +33,7 @@ enum Command {
 fn main() -> io::Result<ExitCode> {
     match CommandLine::parse().command {
         Command::Model(arguments) => model::run(&arguments, &mut io::stdout().lock()),
+        Command::Scoreboard(arguments) => scoreboard::run(&arguments, &mut io::stdout().lock()),
         Command::Timing(arguments) => timing::run(&arguments, &mut io::stdout().lock()),
         Command::Traceability(arguments) => traceability::run(&arguments, &mut io::stdout().lock()),
     }

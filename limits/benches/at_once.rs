@@ -27,6 +27,7 @@ use auth_challenge::settings::{AwsSettings, LimitsSettings};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use limits_table::Counts;
+use serde_json::json;
 
 use crate::dynamodb::DynamoDb;
 
@@ -123,7 +124,7 @@ async fn main() {
     let functions: Vec<_> = (0..FUNCTIONS).map(|_| Arc::new(counts(&endpoint))).collect();
     let sign_ins = answers / 10;
     let begun = Instant::now();
-    let mut unavailable = 0;
+    let (mut judged, mut unavailable) = (0, 0);
     for round in 0..rounds {
         let one = give((&functions, at_once), &format!("{round} one"), answers, false, |_| 0).await;
         assert_eq!(one.judged, 3, "round {round}: {one:?}");
@@ -132,6 +133,7 @@ async fn main() {
         assert_eq!(all.judged, 100.min(3 * sign_ins), "round {round}: {all:?}");
         let right = give((&functions, at_once), &format!("{round} right"), sign_ins, true, |_| 0).await;
         assert_eq!(right.judged, 1, "round {round}: {right:?}");
+        judged += one.judged + all.judged + right.judged;
         unavailable += one.unavailable + all.unavailable + right.unavailable;
     }
     println!(
@@ -139,5 +141,10 @@ async fn main() {
          of {sign_ins} right ones 1 was accepted; {unavailable} were not counted in time and not judged ({seconds:.0} s, {at_once} at once)",
         all = 100.min(3 * sign_ins),
         seconds = begun.elapsed().as_secs_f64(),
+    );
+    let (given, allowed) = (rounds * (answers * 2 + sign_ins), rounds * (3 + 100.min(3 * sign_ins) + 1));
+    println!(
+        "{}",
+        json!({"gate": "G14", "rounds": rounds, "answers": given, "judged": judged, "allowed": allowed, "at_once": at_once})
     );
 }

@@ -105,7 +105,7 @@ async fn create(pool: &Running, change: impl FnOnce(&mut Value)) -> Result<Value
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t34_t52_a_hostile_address_gets_one_mail_or_none() {
+async fn g19_t34_t52_a_hostile_address_gets_one_mail_or_none() {
     let pool = pool().await;
     let mut addresses = BTreeSet::new();
     for piece in PIECES {
@@ -144,6 +144,7 @@ async fn t34_t52_a_hostile_address_gets_one_mail_or_none() {
     }
     // Most are refused, and harmless ones are not.
     assert!(mailed.len() > 20 && addresses.len() - mailed.len() > 500, "{} of {}", mailed.len(), addresses.len());
+    println!("{}", json!({"gate": "G19", "addresses": addresses.len(), "mailed": mailed.len()}));
 }
 
 fn eight_digits() -> CodeFormat {
@@ -168,7 +169,7 @@ fn code(text: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t35_hostile_names_attributes_and_metadata_change_nothing_in_a_mail() {
+async fn g19_t35_hostile_names_attributes_and_metadata_change_nothing_in_a_mail() {
     let pool = pool().await;
     let vars = |name: &str| match name {
         "SES_FROM_ADDRESS" => Some("sign-in@example.com".to_owned()),
@@ -236,6 +237,7 @@ async fn t35_hostile_names_attributes_and_metadata_change_nothing_in_a_mail() {
     }
     // Some are names after all.
     assert!(greeted > 5 && greeted < 100, "{greeted}");
+    println!("{}", json!({"gate": "G19", "values": values.len()}));
     for mail in mails {
         for markup in ["<script", "<img", "<b>", "evil", "{{", "{%", "Ｅｖｉｌ", "\u{3164}", "\u{20dd}", "call Eve"]
         {

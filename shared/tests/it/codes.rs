@@ -4,6 +4,7 @@ use auth_challenge::challenge::{Nonce, UnixSeconds};
 use auth_challenge::code::{Alphabet, Answer, CodeFormat, CodeKey};
 use auth_challenge::user::SignIn;
 use proptest::prelude::*;
+use serde_json::json;
 
 use crate::example::{KEY, NOW, sign_in, vectors};
 
@@ -57,6 +58,7 @@ fn r03_t19_a_million_codes_have_no_likelier_symbols() {
         });
         let worst = worst_place(alphabet, codes);
         assert!(worst < BOUND, "{alphabet:?}: {worst} sigmas");
+        println!("{}", json!({"gate": "G8", "codes": CODES, alphabet.name(): format!("{worst:.1}")}));
     }
 }
 
@@ -76,6 +78,7 @@ fn r03_the_check_catches_modulo_bias_and_a_missing_digit() {
         )
     };
     let modulo = digits(|byte| byte % 10);
+    println!("{}", json!({"gate": "G8", "bound": BOUND, "modulo": format!("{modulo:.0}")}));
     assert!(modulo > BOUND, "byte % 10: {modulo} sigmas");
     let without_nine = digits(|byte| byte % 9);
     assert!(without_nine > BOUND, "no 9: {without_nine} sigmas");

@@ -254,7 +254,7 @@ fn g1_r26_t10_t11_f36_tokens_are_issued_when_they_are_due_and_at_no_other_time_a
     let histories: u64 = (1..=DEPTH as u32).map(|depth| (letters.len() as u64).pow(depth)).sum();
     assert_eq!(decisions, histories * 8);
     assert!(issued > 0);
-    println!("{decisions} decisions over {histories} histories, {issued} issued tokens");
+    println!("{}", json!({"gate": "G1", "histories": histories, "decisions": decisions, "issued": issued}));
 }
 
 #[test]

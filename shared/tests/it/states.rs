@@ -1,9 +1,10 @@
 //! The text in which a challenge's state travels.
 
 use auth_challenge::challenge::{ChallengeKind, ChallengeState, Nonce, UnixSeconds};
-use auth_challenge::code::{CodeKey, CodeKeys};
+use auth_challenge::code::{Alphabet, CodeFormat, CodeKey, CodeKeys};
 use auth_challenge::user::SignIn;
 use proptest::prelude::*;
+use serde_json::json;
 
 use crate::example::{keys, sign_in, state, vectors};
 
@@ -63,7 +64,7 @@ proptest! {
 }
 
 #[test]
-fn t45_every_change_of_one_character_is_refused() {
+fn g17_t45_every_change_of_one_character_is_refused() {
     let sealed = state().seal(&keys(), &sign_in()).unwrap();
     let opens = |text: &str| ChallengeState::open(text, &keys(), &sign_in()).is_some();
     assert!(opens(&sealed));
@@ -81,6 +82,42 @@ fn t45_every_change_of_one_character_is_refused() {
         }
     }
     assert!(changes > 10_000);
+    println!("{}", json!({"gate": "G17", "changes": changes}));
+}
+
+#[test]
+fn g17_r09_t22_with_anything_of_another_sign_in_neither_the_state_nor_the_code_is_right() {
+    let state = state();
+    let sealed = state.seal(&keys(), &sign_in()).unwrap();
+    // Sixteen symbols, so that two codes are not equal by chance.
+    let format = CodeFormat::new(Alphabet::Letters, 16).unwrap();
+    let code = |sign_in: &SignIn, state: &ChallengeState| state.code(&keys(), sign_in, format).unwrap().grouped();
+    let right = code(&sign_in(), &state);
+    let mut swaps = 0;
+    for swapped in 0u8..32 {
+        let is_swapped = |bit: u8| swapped >> bit & 1 == 1;
+        let text = |bit, ours: String, theirs: &str| if is_swapped(bit) { theirs.to_owned() } else { ours };
+        let SignIn { user_pool_id, client_id, user_name, unproved } = sign_in();
+        let other = SignIn {
+            user_pool_id: text(0, user_pool_id, "eu-west-1_OTHER0000"),
+            client_id: text(1, client_id, "2example23456789"),
+            user_name: text(2, user_name, "8d5ba2f0-6d1b-4e0f-9d3f-2f1f0c6b9d11"),
+            unproved,
+        };
+        let changed = ChallengeState {
+            nonce: if is_swapped(3) { Nonce::from([8; 16]) } else { state.nonce },
+            issued_at: if is_swapped(4) { UnixSeconds(state.issued_at.0 + 1) } else { state.issued_at },
+            ..state
+        };
+        let is_ours = swapped == 0;
+        assert_eq!(code(&other, &changed) == right, is_ours, "{swapped:05b}");
+        // The state of one sign-in with the seal of the other.
+        let seal = sealed.rsplit_once('.').unwrap().1;
+        let opened = ChallengeState::open(&format!("{changed}.{seal}"), &keys(), &other);
+        assert_eq!(opened, is_ours.then_some(state), "{swapped:05b}");
+        swaps += u32::from(!is_ours);
+    }
+    println!("{}", json!({"gate": "G17", "swaps": swaps}));
 }
 
 #[test]

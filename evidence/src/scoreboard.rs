@@ -1,0 +1,449 @@
+//! `evidence scoreboard`: runs the gates of `evidence/gates.toml`, keeps what they say in `evidence/results.json`, and writes
+//! `docs/evidence.md` of it. Nobody writes figures there: a test compares the page with the results.
+//!
+//! A gate is a command that succeeds if and only if what it is about holds. Its figures are the lines of JSON that it prints with its id
+//! (`{"gate":"G9", …}`), and how many tests it ran.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// What the command takes.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The gates to run, by id; none for all
+    gates: Vec<String>,
+    /// Run the short forms, of the gates that have one, and keep nothing
+    #[arg(long, conflicts_with_all = ["seeded", "render"])]
+    short: bool,
+    /// Instead put the seeded bugs of each gate into a copy of what is committed, one at a time, and see whether the gate notices
+    #[arg(long, conflicts_with = "render")]
+    seeded: bool,
+    /// Run nothing; write the page from what is kept
+    #[arg(long, conflicts_with = "gates")]
+    render: bool,
+}
+
+/// `evidence/gates.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Gates {
+    gate: Vec<Gate>,
+}
+
+/// What is to hold, and how to see whether it does.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Gate {
+    id: String,
+    /// What it is about.
+    what: String,
+    /// What has to come out.
+    goal: String,
+    /// What came out, with `{figures}` in braces.
+    says: String,
+    /// Run by bash, from the workspace's root.
+    command: String,
+    /// The same in seconds, for `.ci/run`. Gates that are ordinary tests have none.
+    short: Option<String>,
+    /// What the command itself does to show that it would notice, with figures.
+    control: Option<String>,
+    /// Bugs that the gate has to notice, by the names of their patches in `evidence/seeded`.
+    #[serde(default)]
+    seeded: Vec<String>,
+    /// The command that notices them, if it is neither the short form nor the command.
+    noticed_by: Option<String>,
+}
+
+/// What is kept of a gate, in `evidence/results.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    command: String,
+    /// What was committed when it ran.
+    commit: String,
+    seconds: u64,
+    figures: Map<String, Value>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    seeded: BTreeMap<String, Noticed>,
+}
+
+/// Whether a gate noticed a seeded bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Noticed {
+    Yes,
+    No,
+}
+
+type Results = BTreeMap<String, Kept>;
+
+pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> io::Result<ExitCode> {
+    let workspace = Workspace::here();
+    let gates = workspace.gates()?;
+    if let Some(unheard) = arguments.gates.iter().find(|id| gates.iter().all(|gate| gate.id != **id)) {
+        return Err(io::Error::other(format!("{unheard} is no gate of evidence/gates.toml")));
+    }
+    let chosen = gates.iter().filter(|gate| arguments.gates.is_empty() || arguments.gates.contains(&gate.id));
+    let mut failed = Vec::new();
+    for gate in chosen.filter(|_| !arguments.render) {
+        let succeeded = if arguments.short {
+            let Some(command) = &gate.short else { continue };
+            writeln!(out, "== {} {}: {command}", gate.id, gate.what)?;
+            let ran = workspace.run(gate, command, &workspace.root)?;
+            writeln!(
+                out,
+                "{} in {} s",
+                if ran.holds { gate.says(&ran.figures) } else { ran.last_words() },
+                ran.seconds
+            )?;
+            ran.holds
+        } else if arguments.seeded {
+            workspace.seed(gate, out)?
+        } else {
+            writeln!(out, "== {} {}: {}", gate.id, gate.what, gate.command)?;
+            let ran = workspace.run(gate, &gate.command, &workspace.root)?;
+            writeln!(
+                out,
+                "{} in {} s",
+                if ran.holds { gate.says(&ran.figures) } else { ran.last_words() },
+                ran.seconds
+            )?;
+            let holds = ran.holds;
+            if holds {
+                workspace.keep(gate, ran)?;
+            }
+            holds
+        };
+        if !succeeded {
+            failed.push(gate.id.as_str());
+        }
+    }
+    if !arguments.short {
+        fs::write(workspace.root.join(PAGE), page(&gates, &workspace.results()?))?;
+    }
+    if failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    writeln!(out, "FAILED: {}", failed.join(", "))?;
+    Ok(ExitCode::FAILURE)
+}
+
+const PAGE: &str = "docs/evidence.md";
+const RESULTS: &str = "evidence/results.json";
+
+impl Gate {
+    /// What came out, in words. A figure that is not there stands there by its name.
+    fn says(&self, figures: &Map<String, Value>) -> String {
+        filled(&self.says, figures)
+    }
+}
+
+/// A text with the figures in the place of their names in braces.
+fn filled(text: &str, figures: &Map<String, Value>) -> String {
+    let mut pieces = text.split('{');
+    let mut filled = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        match piece.split_once('}') {
+            Some((name, rest)) => {
+                let mut names = name.split('.');
+                let first = names.next().and_then(|name| figures.get(name));
+                let figure = names.fold(first, |value, name| value.and_then(|value| value.get(name)));
+                filled += &figure.map_or_else(|| format!("{{{name}}}"), shown);
+                filled += rest;
+            }
+            None => filled += piece,
+        }
+    }
+    filled
+}
+
+/// A figure as people read it: thousands apart, and of a list how long it is.
+fn shown(figure: &Value) -> String {
+    match figure {
+        Value::Number(number) if number.is_u64() => {
+            let digits = number.to_string();
+            let mut text = String::new();
+            for (place, digit) in digits.chars().enumerate() {
+                if place > 0 && (digits.len() - place).is_multiple_of(3) {
+                    text.push(',');
+                }
+                text.push(digit);
+            }
+            text
+        }
+        Value::Array(list) => list.len().to_string(),
+        Value::String(text) => text.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => figure.to_string(),
+    }
+}
+
+/// A gate that was run.
+struct Ran {
+    holds: bool,
+    /// Whether it came far enough to say so.
+    judged: bool,
+    figures: Map<String, Value>,
+    seconds: u64,
+    log: PathBuf,
+}
+
+impl Ran {
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        format!("{}\nFAILED (all of it: {})", lines[lines.len().saturating_sub(40)..].join("\n"), self.log.display())
+    }
+}
+
+/// The workspace, where gates are run and what they say is kept.
+struct Workspace {
+    root: PathBuf,
+}
+
+impl Workspace {
+    fn here() -> Workspace {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        Workspace { root: folder.parent().unwrap_or(folder).to_owned() }
+    }
+
+    fn gates(&self) -> io::Result<Vec<Gate>> {
+        let text = fs::read_to_string(self.root.join("evidence/gates.toml"))?;
+        let gates: Gates = toml::from_str(&text).map_err(io::Error::other)?;
+        Ok(gates.gate)
+    }
+
+    fn results(&self) -> io::Result<Results> {
+        match fs::read_to_string(self.root.join(RESULTS)) {
+            Ok(text) => serde_json::from_str(&text).map_err(io::Error::other),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Results::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&self, results: &Results) -> io::Result<()> {
+        fs::write(self.root.join(RESULTS), serde_json::to_string_pretty(results)? + "\n")
+    }
+
+    /// Runs a command of a gate in a folder, and reads what it prints.
+    fn run(&self, gate: &Gate, command: &str, folder: &Path) -> io::Result<Ran> {
+        let logs = self.root.join("target/evidence");
+        fs::create_dir_all(&logs)?;
+        let log = logs.join(format!("{}.log", gate.id));
+        let mut written = File::create(&log)?;
+        let begun = Instant::now();
+        let mut child = Command::new("bash")
+            .args(["-euo", "pipefail", "-c", command])
+            .current_dir(folder)
+            .env("CARGO_TERM_COLOR", "never")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(written.try_clone()?)
+            .spawn()?;
+        let mut figures = Map::new();
+        let (mut tests, mut judged) = (0, false);
+        for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufReader::lines) {
+            let line = line?;
+            writeln!(written, "{line}")?;
+            // A test's name may stand before it.
+            let said =
+                line.find("{\"").and_then(|start| serde_json::from_str::<Map<String, Value>>(&line[start..]).ok());
+            if let Some(said) = said.filter(|said| said.get("gate") == Some(&json!(gate.id))) {
+                figures.extend(said);
+                judged = true;
+            }
+            if let Some(result) = line.strip_prefix("test result: ") {
+                let passed =
+                    result.split("; ").next().and_then(|passed| passed.strip_prefix("ok. ")?.strip_suffix(" passed"));
+                tests += passed.and_then(|passed| passed.parse::<u64>().ok()).unwrap_or_default();
+                judged = true;
+            }
+        }
+        let succeeded = child.wait()?.success();
+        let holds = succeeded && judged && figures.get("holds").is_none_or(|holds| *holds == json!(true));
+        if tests > 0 {
+            figures.insert("tests".to_owned(), json!(tests));
+        }
+        for known in ["gate", "holds"] {
+            figures.remove(known);
+        }
+        Ok(Ran { holds, judged, figures, seconds: begun.elapsed().as_secs(), log })
+    }
+
+    fn keep(&self, gate: &Gate, ran: Ran) -> io::Result<()> {
+        let mut results = self.results()?;
+        let seeded = results.remove(&gate.id).map(|kept| kept.seeded).unwrap_or_default();
+        let Ran { figures, seconds, .. } = ran;
+        let kept = Kept { command: gate.command.clone(), commit: self.commit()?, seconds, figures, seeded };
+        results.insert(gate.id.clone(), kept);
+        self.write(&results)
+    }
+
+    /// What is committed, and its day.
+    fn commit(&self) -> io::Result<String> {
+        let output = Command::new("git").args(["log", "-1", "--format=%h of %cs"]).current_dir(&self.root).output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Puts the bugs of a gate into a copy, one at a time. Whether all were noticed.
+    fn seed(&self, gate: &Gate, out: &mut impl Write) -> io::Result<bool> {
+        let command = gate.noticed_by.as_ref().or(gate.short.as_ref()).unwrap_or(&gate.command);
+        let mut seen = BTreeMap::new();
+        for bug in &gate.seeded {
+            writeln!(out, "== {} with {bug}: {command}", gate.id)?;
+            let copy = self.copy()?;
+            let patch = self.root.join(format!("evidence/seeded/{bug}.patch"));
+            git(&copy, &["apply", &patch.to_string_lossy()])?;
+            let ran = self.run(gate, command, &copy)?;
+            if !ran.judged {
+                return Err(io::Error::other(ran.last_words()));
+            }
+            let noticed = if ran.holds { Noticed::No } else { Noticed::Yes };
+            writeln!(out, "noticed: {noticed:?}, in {} s", ran.seconds)?;
+            seen.insert(bug.clone(), noticed);
+        }
+        let all = seen.values().all(|noticed| *noticed == Noticed::Yes);
+        let mut results = self.results()?;
+        if let Some(kept) = results.get_mut(&gate.id) {
+            kept.seeded = seen;
+            self.write(&results)?;
+        }
+        Ok(all)
+    }
+
+    /// What is committed, in a folder that keeps what was built there.
+    fn copy(&self) -> io::Result<PathBuf> {
+        let copy = self.root.join("target/evidence/copy");
+        if !copy.exists() {
+            git(&self.root, &["clone", "--quiet", "--shared", ".", &copy.to_string_lossy()])?;
+        }
+        let commit = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(&self.root).output()?.stdout;
+        git(&copy, &["fetch", "--quiet", "origin"])?;
+        git(&copy, &["checkout", "--quiet", "--force", "--detach", String::from_utf8_lossy(&commit).trim()])?;
+        Ok(copy)
+    }
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> io::Result<()> {
+    let status = Command::new("git").args(arguments).current_dir(folder).status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("git {} failed", arguments.join(" ")))) }
+}
+
+/// The page of all gates.
+fn page(gates: &[Gate], results: &Results) -> String {
+    let mut page = HEAD.to_owned();
+    for gate in gates {
+        let kept = results.get(&gate.id).filter(|kept| kept.command == gate.command);
+        let (says, control, when) = match kept {
+            Some(kept) => {
+                let noticed = kept.seeded.values().filter(|noticed| **noticed == Noticed::Yes).count();
+                let patches = (!gate.seeded.is_empty()).then(|| match kept.seeded.len() {
+                    0 => format!("{} not tried", gate.seeded.len()),
+                    tried => format!("{noticed} of {tried} patches"),
+                });
+                let control = gate.control.as_ref().map(|control| filled(control, &kept.figures));
+                let controls: Vec<String> = control.into_iter().chain(patches).collect();
+                (
+                    gate.says(&kept.figures),
+                    controls.join("; "),
+                    format!("{}, {} s", kept.commit, shown(&json!(kept.seconds))),
+                )
+            }
+            None => ("not run yet".to_owned(), String::new(), String::new()),
+        };
+        let Gate { id, what, goal, command, .. } = gate;
+        let goal = kept.map_or_else(|| goal.clone(), |kept| filled(goal, &kept.figures));
+        page += &format!("| {id} | {what} | {goal} | {says} | {control} | `{command}` | {when} |\n");
+    }
+    page
+}
+
+const HEAD: &str = "\
+# Evidence
+
+What this project holds, each line with the command that shows it. The page is written by `cargo run -p evidence -- scoreboard`, which runs all of
+them (hours; with ids behind it only those, with `--seeded` the bugs that each has to notice, with `--short` in minutes what `.ci/run` runs). The
+figures are what the commands said when they ran, on two cores; `evidence/results.json` has all of them, `evidence/gates.toml` what is asked.
+
+| gate | about | has to come out | came out | seeded bugs that it noticed | again with | at commit, in |
+|---|---|---|---|---|---|---|
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(says: &str) -> Gate {
+        toml::from_str(&format!("id = 'G0'\nwhat = 'w'\ngoal = 'g'\nsays = '{says}'\ncommand = 'true'\n")).unwrap()
+    }
+
+    #[test]
+    fn the_page_is_what_the_gates_said() {
+        let workspace = Workspace::here();
+        let page = page(&workspace.gates().unwrap(), &workspace.results().unwrap());
+        let written = fs::read_to_string(workspace.root.join(PAGE)).unwrap();
+        assert!(written == page, "write it: cargo run -p evidence -- scoreboard --render");
+        assert!(!page.contains('{'), "a figure that its gate did not say");
+    }
+
+    #[test]
+    fn every_seeded_bug_belongs_to_a_gate_and_every_gate_has_one() {
+        let workspace = Workspace::here();
+        let gates = workspace.gates().unwrap();
+        let mut named: Vec<String> = gates.iter().flat_map(|gate| &gate.seeded).cloned().collect();
+        named.sort();
+        named.dedup();
+        let mut there: Vec<String> = fs::read_dir(workspace.root.join("evidence/seeded"))
+            .unwrap()
+            .filter_map(|entry| entry.unwrap().file_name().to_str().unwrap().strip_suffix(".patch").map(str::to_owned))
+            .collect();
+        there.sort();
+        assert_eq!(named, there);
+        for gate in gates {
+            assert!(gate.control.is_some() || !gate.seeded.is_empty(), "{} has no bug to notice", gate.id);
+        }
+    }
+
+    #[test]
+    fn figures_stand_where_their_names_were() {
+        let Value::Object(figures) = json!({"n": 1234567, "t": 2.5, "list": [1, 2], "of": {"each": "x"}}) else {
+            panic!()
+        };
+        let says = |text| gate(text).says(&figures);
+        assert_eq!(says("{n} states, t = {t}, {list} bugs, {of.each}"), "1,234,567 states, t = 2.5, 2 bugs, x");
+        assert_eq!(says("{missing} and {of.none}"), "{missing} and {of.none}");
+    }
+
+    #[test]
+    fn a_gate_that_fails_or_says_nothing_does_not_hold() {
+        let workspace = Workspace::here();
+        let holds = |command: &str| {
+            let gate = Gate { id: format!("test-{}", command.len()), ..gate("") };
+            workspace.run(&gate, &command.replace("ID", &gate.id), &workspace.root).unwrap()
+        };
+        let ran = holds(
+            "echo 'test a ... {\"gate\":\"ID\",\"holds\":true,\"n\":3}'; echo 'test result: ok. 2 passed; 0 failed'",
+        );
+        assert!(ran.holds && ran.judged);
+        assert_eq!(Value::Object(ran.figures), json!({"n": 3, "tests": 2}));
+        for (command, judged) in [
+            ("echo nothing", false),
+            ("exit 1", false),
+            ("echo '{\"gate\":\"ID\",\"holds\":false}'", true),
+            ("echo '{\"gate\":\"ID\",\"holds\":true}'; exit 1", true),
+            ("echo 'test result: FAILED. 1 passed; 1 failed'; exit 101", true),
+            ("echo '{\"gate\":\"another\",\"holds\":true}'", false),
+        ] {
+            let ran = holds(command);
+            assert!(!ran.holds, "{command}");
+            assert_eq!(ran.judged, judged, "{command}");
+        }
+    }
+}
