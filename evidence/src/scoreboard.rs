@@ -359,7 +359,6 @@ fn page(gates: &[Gate], results: &Results) -> String {
             None => ("not run yet".to_owned(), String::new(), String::new()),
         };
         let Gate { id, what, goal, command, .. } = gate;
-        let goal = kept.map_or_else(|| goal.clone(), |kept| filled(goal, &kept.figures));
         page += &format!("| {id} | {what} | {goal} | {says} | {control} | `{command}` | {when} |\n");
     }
     page
