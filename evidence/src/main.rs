@@ -1,8 +1,12 @@
 //! `evidence`: what this project holds, shown by searching and measuring. For developers; never deployed.
 
+mod enumeration;
 mod model;
 mod scoreboard;
 mod timing;
+mod soak;
+mod stage;
+mod table;
 mod traceability;
 
 use std::io;
@@ -20,10 +24,14 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Try to tell through the pool's API who is a user, by how long replies take and by what they are like
+    Enumeration(enumeration::Arguments),
     /// Search every state that an owner, a stranger, Cognito's repeats, faults and the clock can bring sign-ins into
     Model(model::Arguments),
     /// Run every gate, keep what it says, and write docs/evidence.md
     Scoreboard(scoreboard::Arguments),
+    /// Sign in very often at once, with faults and attackers in between
+    Soak(soak::Arguments),
     /// Tell for each threat, requirement and fault of the threat model which test shows it, or why none does
     Traceability(traceability::Arguments),
     /// Measure whether the time of a comparison tells where an answer differs from the code
@@ -32,9 +40,11 @@ enum Command {
 
 fn main() -> io::Result<ExitCode> {
     match CommandLine::parse().command {
+        Command::Enumeration(arguments) => enumeration::run(&arguments, &mut io::stdout().lock()),
         Command::Model(arguments) => model::run(&arguments, &mut io::stdout().lock()),
         Command::Scoreboard(arguments) => scoreboard::run(&arguments, &mut io::stdout().lock()),
         Command::Timing(arguments) => timing::run(&arguments, &mut io::stdout().lock()),
+        Command::Soak(arguments) => soak::run(&arguments, &mut io::stdout().lock()),
         Command::Traceability(arguments) => traceability::run(&arguments, &mut io::stdout().lock()),
     }
 }

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 /// What goes wrong with one request.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[allow(dead_code, reason = "another package's tests use this on good days only")]
 pub(crate) enum Fault {
     /// The answer is this error.
@@ -28,7 +28,10 @@ type Item = serde_json::Value;
 #[derive(Default)]
 pub(crate) struct Tables {
     pub(crate) items: HashMap<String, Item>,
+    /// What goes wrong with the next requests.
     pub(crate) faults: VecDeque<Fault>,
+    /// What goes wrong with the next requests about one account.
+    pub(crate) faults_of: HashMap<String, VecDeque<Fault>>,
     /// What happens when there is no fault left in the queue.
     pub(crate) always: Option<Fault>,
     pub(crate) requests: usize,
@@ -61,17 +64,18 @@ fn error(status: u16, kind: &str, item: Option<&Item>) -> (StatusCode, Json<Item
 
 async fn update_item(State(tables): State<Arc<Mutex<Tables>>>, body: String) -> (StatusCode, Json<Item>) {
     let request: Item = serde_json::from_str(&body).unwrap();
+    let key = request["Key"]["account"]["S"].as_str().unwrap().to_owned();
     let fault = {
         let mut tables = tables.lock().unwrap();
         tables.requests += 1;
-        tables.faults.pop_front().or(tables.always)
+        let of_account = tables.faults_of.get_mut(&key).and_then(VecDeque::pop_front);
+        of_account.or_else(|| tables.faults.pop_front()).or(tables.always)
     };
     if let Some(Fault::Error(status, kind)) = fault {
         return error(status, kind, None);
     }
     let answer = {
         let mut tables = tables.lock().unwrap();
-        let key = request["Key"]["account"]["S"].as_str().unwrap().to_owned();
         let values = &request["ExpressionAttributeValues"];
         let before = tables.items.get(&key);
         let holds = match request["ConditionExpression"].as_str().unwrap() {
