@@ -115,6 +115,8 @@ def newest_compiler_asked_for(packages):
     highest = max(asked, key=lambda version: [int(part) for part in f"{version}.0".split(".")[:3]])
     if stated != {highest}:
         raise Wrong(f"rust-version is {stated}, and what the dependencies ask for is {highest}")
+    if f"from {highest} on" not in pathlib.Path("README.md").read_text():
+        raise Wrong(f"the README does not ask for Rust {highest}")
     return highest
 
 

@@ -292,6 +292,15 @@ fn r54_released_functions_unwind_whoever_builds_them() {
     assert!(release.lines().any(|line| line.starts_with("panic = \"unwind\"")), "{release}");
 }
 
+#[test]
+fn the_changelog_tells_of_this_version() {
+    let manifest = read("Cargo.toml");
+    let version = manifest.lines().find_map(|line| line.strip_prefix("version = ")).unwrap().trim_matches('"');
+    let changelog = read("CHANGELOG.md");
+    let headings = [format!("\n## [{version}]"), format!("\nWhat will be {version}.\n")];
+    assert!(headings.iter().any(|heading| changelog.contains(heading)), "{version}");
+}
+
 /// Lints hold where a package asks for them. The fuzz targets, a workspace of their own, say it themselves.
 #[test]
 fn r53_no_package_may_have_unsafe_code() {
