@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use auth_challenge::settings::{
     CreateSettings, DefineSettings, LimitsSettings, LogSettings, Lookup, MailSettings, PostAuthenticationSettings,
@@ -290,4 +290,43 @@ fn r54_released_functions_unwind_whoever_builds_them() {
     let (_, release) = manifest.split_once("\n[profile.release]\n").unwrap();
     let release = release.split("\n[").next().unwrap();
     assert!(release.lines().any(|line| line.starts_with("panic = \"unwind\"")), "{release}");
+}
+
+#[test]
+fn the_changelog_tells_of_this_version() {
+    let manifest = read("Cargo.toml");
+    let version = manifest.lines().find_map(|line| line.strip_prefix("version = ")).unwrap().trim_matches('"');
+    let changelog = read("CHANGELOG.md");
+    let headings = [format!("\n## [{version}]"), format!("\nWhat will be {version}.\n")];
+    assert!(headings.iter().any(|heading| changelog.contains(heading)), "{version}");
+}
+
+/// Lints hold where a package asks for them. The fuzz targets, a workspace of their own, say it themselves.
+#[test]
+fn r53_no_package_may_have_unsafe_code() {
+    let forbidden = "\nunsafe_code = \"forbid\"\n";
+    assert!(read("Cargo.toml").contains(&format!("\n[workspace.lints.rust]{forbidden}")));
+    let packages = packages(workspace());
+    assert!(packages.len() > 15, "{packages:?}");
+    for package in packages {
+        let manifest = fs::read_to_string(package.join("Cargo.toml")).unwrap();
+        let inherits = manifest.contains("\n[lints]\nworkspace = true\n");
+        assert!(inherits || manifest.contains(&format!("\n[lints.rust]{forbidden}")), "{}", package.display());
+    }
+}
+
+/// The folders below one that have a manifest. What is built or installed is in `target`, or in a folder whose name begins with a dot.
+fn packages(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        if !entry.path().is_dir() || name.starts_with('.') || ["target", "node_modules"].contains(&&*name) {
+            continue;
+        }
+        if entry.path().join("Cargo.toml").exists() {
+            found.push(entry.path());
+        }
+        found.extend(packages(&entry.path()));
+    }
+    found
 }
