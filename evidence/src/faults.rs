@@ -2,10 +2,13 @@
 //! time, with one thing going wrong: what is shown to whoever signs in, how many mails go out, what is counted, how long it takes, and
 //! whether anything is said that must not be. What must come of each is written in [`mail`] and the tables beside it.
 
+mod calls;
 mod cell;
+mod deployment;
 #[path = "../../limits/tests/it/dynamodb.rs"]
 #[expect(clippy::panic, clippy::unwrap_used, reason = "a stand-in stops at a surprise, and its cell with it")]
 mod dynamodb;
+mod input;
 mod mail;
 #[path = "../../functions/create-auth-challenge/src/delivery/tests/service.rs"]
 #[expect(clippy::unwrap_used, reason = "a stand-in stops at a surprise, and its cell with it")]
@@ -54,7 +57,7 @@ const LOG_LEVELS: [&str; 3] = ["INFO", "DEBUG", "TRACE"];
 
 /// All cells.
 fn cells() -> Vec<Cell> {
-    [mail::cells()].concat()
+    [mail::cells(), calls::cells(), input::cells(), deployment::cells()].concat()
 }
 
 /// What came of all cells.

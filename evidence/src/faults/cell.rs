@@ -120,7 +120,7 @@ fn map(value: Value) -> Map<String, Value> {
 /// What happens.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    /// create-auth-challenge is asked for the first challenge of a sign-in. Twice means that Cognito calls again.
+    /// create-auth-challenge is asked for the first challenge of a sign-in.
     Begin,
     /// The same, for somebody else.
     BeginBy(Person),
@@ -132,6 +132,8 @@ pub(crate) enum Step {
     Next(Vec<Round>),
     /// A function is asked anything.
     Ask(Trigger, Payload),
+    /// The function that was asked last is asked the same again, as Cognito does.
+    Again,
     /// There is a challenge that was made so many seconds ago, or will be.
     Given(i64),
     /// Cognito has something else to say of the person.
@@ -160,6 +162,8 @@ pub(crate) enum Step {
 pub(crate) enum Typed {
     /// The code of the newest mail.
     Mailed,
+    /// The code of the newest mail to somebody else.
+    MailedToOthers,
     /// The code of the challenge, which nobody but we can know where it was not mailed.
     Derived,
     /// The code in other characters.

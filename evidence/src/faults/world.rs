@@ -75,10 +75,13 @@ struct World<'a> {
     typed: BTreeSet<String>,
     /// Sealed states, the newest last.
     challenges: Vec<String>,
+    /// What was asked last.
+    asked: Option<Question>,
     run: Run,
 }
 
 /// A function, and what it is asked.
+#[derive(Clone)]
 struct Question {
     trigger: Trigger,
     payload: Vec<u8>,
@@ -146,6 +149,7 @@ impl<'a> World<'a> {
             told: Vec::new(),
             typed: BTreeSet::new(),
             challenges: Vec::new(),
+            asked: None,
             run: Run::default(),
         };
         world.turn_ses(&cell.setup.ses);
@@ -173,7 +177,13 @@ impl<'a> World<'a> {
     /// In words, why the step could not be done.
     async fn perform(&mut self, step: &Step) -> Result<Outcome, String> {
         match step {
-            Step::Begin | Step::BeginBy(_) | Step::Resend | Step::Answer(_) | Step::Next(_) | Step::Ask(..) => {
+            Step::Begin
+            | Step::BeginBy(_)
+            | Step::Resend
+            | Step::Answer(_)
+            | Step::Next(_)
+            | Step::Ask(..)
+            | Step::Again => {
                 let question = self.question(step)?;
                 return self.ask(&question, LAMBDAS_LIMIT).await;
             }
@@ -267,11 +277,12 @@ impl<'a> World<'a> {
     fn not_started(&mut self, error: &StartError) -> Result<Outcome, String> {
         let said = error.to_string();
         self.told.push(said.clone());
-        let variable = auth_challenge::settings::VARIABLES.into_iter().filter(|variable| said.contains(variable));
-        match variable.max_by_key(|variable| variable.len()) {
-            Some(variable) if said.contains(&format!("{variable} must be ")) => Ok(Outcome::DoesNotStart(variable)),
-            _ => Err(said),
-        }
+        let is_named = |variable: &&&str| {
+            ["must be ", "cannot be "].iter().any(|verb| said.contains(&format!("Error: {variable} {verb}")))
+                || said.contains(&format!("Error: {variable}: cannot "))
+        };
+        let named = auth_challenge::settings::VARIABLES.iter().find(is_named);
+        named.map(|variable| Outcome::DoesNotStart(variable)).ok_or(said)
     }
 
     fn heard(&mut self, question: &Question, invoked: &Invoked, lasted: Duration, limit: Duration) -> Outcome {
@@ -356,6 +367,15 @@ impl<'a> World<'a> {
     ///
     /// In words, what is missing for it.
     fn question(&mut self, step: &Step) -> Result<Question, String> {
+        let question = match step {
+            Step::Again => self.asked.clone().ok_or("nothing was asked before")?,
+            _ => self.new_question(step)?,
+        };
+        self.asked = Some(question.clone());
+        Ok(question)
+    }
+
+    fn new_question(&mut self, step: &Step) -> Result<Question, String> {
         let (trigger, event, ours) = match step {
             Step::Begin => {
                 (Trigger::CreateAuthChallenge, self.event(Trigger::CreateAuthChallenge, &self.person)?, true)
@@ -376,7 +396,8 @@ impl<'a> World<'a> {
                 (Trigger::DefineAuthChallenge, event, true)
             }
             Step::Ask(trigger, payload) => return self.payload(*trigger, payload),
-            Step::Given(_)
+            Step::Again
+            | Step::Given(_)
             | Step::Become(_)
             | Step::Deploy(_)
             | Step::Ses(_)
@@ -490,6 +511,7 @@ impl<'a> World<'a> {
                 return Ok(value.clone());
             }
             Typed::Mailed => self.mails().last().map(code_in).ok_or("there is no mail")?,
+            Typed::MailedToOthers => self.mails_to(true).last().map(code_in).ok_or("there is no mail")?,
             Typed::Derived => self.code_of(&newest)?,
             Typed::Spelled(spell) => spell(&self.code_of(&newest)?),
             Typed::Wrong => {
@@ -509,8 +531,12 @@ impl<'a> World<'a> {
 
     /// The mails that may be on their way to the person, the newest last.
     fn mails(&self) -> Vec<Value> {
-        let is_ours = |mail: &Value| !mail["Destination"]["ToAddresses"].to_string().contains(OTHERS);
-        self.ses.mails().into_iter().filter(is_ours).collect()
+        self.mails_to(false)
+    }
+
+    fn mails_to(&self, others: bool) -> Vec<Value> {
+        let mails = self.ses.mails().into_iter();
+        mails.filter(|mail| mail["Destination"]["ToAddresses"].to_string().contains(OTHERS) == others).collect()
     }
 
     fn setting<T>(
