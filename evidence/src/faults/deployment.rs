@@ -119,17 +119,51 @@ fn clocks() -> Vec<Cell> {
     cells
 }
 
-/// What is asked of the table, and by whom.
-fn operations() -> Vec<(&'static str, Person, Option<Step>, Step)> {
-    vec![
-        ("of a start", Person::known(), None, Step::Begin),
-        ("of a start, unknown", Person::unknown(), None, Step::Begin),
-        ("of a start, unverified", Person::unverified(), None, Step::Begin),
-        ("of another mail", Person::known(), Some(Step::Given(60)), Step::Resend),
-        ("of the code", Person::known(), Some(Step::Given(10)), Step::Answer(Typed::Derived)),
-        ("of a wrong answer", Person::known(), Some(Step::Given(10)), Step::Answer(Typed::Wrong)),
-        ("of an answer, unknown", Person::unknown(), Some(Step::Given(10)), Step::Answer(Typed::Derived)),
-    ]
+/// What is asked of the table, and for whom.
+struct Operation {
+    what: String,
+    person: Person,
+    is_known: bool,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Start,
+    AnotherMail,
+    /// The right answer, which is wrong of nobody.
+    Code,
+    Slip,
+}
+
+impl Operation {
+    fn all() -> Vec<Operation> {
+        let mut all = Vec::new();
+        for (who, person) in
+            [("known", Person::known()), ("unknown", Person::unknown()), ("unverified", Person::unverified())]
+        {
+            for (what, kind) in [
+                ("a start", Kind::Start),
+                ("another mail", Kind::AnotherMail),
+                ("the code", Kind::Code),
+                ("a wrong answer", Kind::Slip),
+            ] {
+                let (what, person) = (format!("of {what}, {who}"), person.clone());
+                all.push(Operation { what, person, is_known: who == "known", kind });
+            }
+        }
+        all
+    }
+
+    /// The operation, behind what has to be there before.
+    fn done(&self, cell: Cell, outcome: Outcome) -> Cell {
+        match self.kind {
+            Kind::Start => cell.then(Step::Begin, outcome),
+            Kind::AnotherMail => cell.but(Step::Given(60)).then(Step::Resend, outcome),
+            Kind::Code => cell.but(Step::Given(10)).then(Step::Answer(Typed::Derived), outcome),
+            Kind::Slip => cell.but(Step::Given(10)).then(Step::Answer(Typed::Wrong), outcome),
+        }
+    }
 }
 
 /// F54: what a second write mends.
@@ -139,25 +173,21 @@ fn a_table_that_fails_for_a_moment() -> Vec<Cell> {
         ("throttles once", TableDoes::Error(400, "ProvisionedThroughputExceededException")),
         ("throttles once, in other words", TableDoes::Error(400, "ThrottlingException")),
         ("fails once", TableDoes::Error(500, "InternalServerError")),
-        ("is slow once", TableDoes::Slow(Duration::from_millis(300))),
+        ("is slow once", TableDoes::Slow(MS * 300)),
         ("does not tell that it was done", TableDoes::Lost),
         ("does not answer once", TableDoes::Ignored),
     ] {
-        for (of, person, before, step) in operations() {
-            let is_known = !of.contains("un");
-            let mut cell = Cell::new("F54", format!("it {what}, {of}")).with_table(true).of(person);
-            if let Some(before) = before {
-                cell = cell.but(before);
-            }
-            cell = cell.but(Step::Table(vec![fault], None));
-            cells.push(match step {
-                Step::Answer(Typed::Derived) if is_known => cell.then(step, Outcome::Right),
-                Step::Answer(_) => cell.then(step, Outcome::Wrong).failures(1),
-                _ => {
-                    let mut cell = cell.then(step, Outcome::Challenge).mails(usize::from(is_known));
+        for operation in Operation::all() {
+            let cell = Cell::new("F54", format!("it {what}, {}", operation.what)).with_table(true);
+            let cell = cell.of(operation.person.clone()).but(Step::Table(vec![fault], None));
+            cells.push(match (operation.kind, operation.is_known) {
+                (Kind::Start | Kind::AnotherMail, is_known) => {
+                    let mut cell = operation.done(cell, Outcome::Challenge).mails(usize::from(is_known));
                     cell.left.counted = Some(1);
                     cell
                 }
+                (Kind::Code, true) => operation.done(cell, Outcome::Right),
+                (Kind::Code, false) | (Kind::Slip, _) => operation.done(cell, Outcome::Wrong).failures(1),
             });
         }
     }
@@ -170,7 +200,7 @@ fn a_table_that_fails() -> Vec<Cell> {
     for (fault, what, does) in [
         ("F54", "throttles", Some(TableDoes::Error(400, "ThrottlingException"))),
         ("F54", "fails", Some(TableDoes::Error(500, "InternalServerError"))),
-        ("F54", "is slow", Some(TableDoes::Slow(Duration::from_secs(5)))),
+        ("F54", "is slow", Some(TableDoes::Slow(MS * 5_000))),
         ("F54", "never tells what it did", Some(TableDoes::Lost)),
         ("F54", "never answers", Some(TableDoes::Ignored)),
         ("F54", "is not there", None),
@@ -178,46 +208,38 @@ fn a_table_that_fails() -> Vec<Cell> {
         ("F56", "may not be written", Some(TableDoes::Error(400, "AccessDeniedException"))),
         ("F56", "is of another kind", Some(TableDoes::Error(400, "ValidationException"))),
     ] {
-        for is_long in [false, true] {
-            for (of, person, before, step) in operations() {
-                let is_known = !of.contains("un");
-                let length = if is_long { "long codes" } else { "short codes" };
-                let mut cell = Cell::new(fault, format!("it {what}, {of}, {length}")).with_table(true).of(person);
-                if is_long {
-                    cell = cell.set("CODE_ALPHABET", "letters").set("CODE_LENGTH", "12");
-                }
-                cell = match does {
-                    Some(does) => cell.but(Step::Table(vec![], Some(does))),
-                    None => cell.set("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1"),
-                };
-                if let Some(before) = before {
-                    cell = cell.but(before);
-                }
-                // It may have counted, but nobody was told.
-                let may_count = matches!(does, Some(TableDoes::Slow(_) | TableDoes::Lost));
-                let (outcome, mails, failures) = match (&step, is_long) {
-                    (Step::Answer(_), false) => (internal(), 0, 0),
-                    (Step::Answer(Typed::Derived), true) if is_known => (Outcome::Right, 0, 0),
-                    (Step::Answer(_), true) => (Outcome::Wrong, 0, 0),
-                    (Step::Resend, false) => (again("RESEND_LIMIT"), 0, 0),
-                    (_, false) => (internal(), 0, 0),
-                    (_, true) => (Outcome::Challenge, usize::from(is_known), 0),
-                };
-                let counts_a_slip =
-                    may_count && matches!(&step, Step::Answer(typed) if matches!(typed, Typed::Wrong) || !is_known);
-                cell = cell.then(step, outcome).mails(mails).says("limits_unavailable");
-                cells.push(cell.failures(failures + u64::from(counts_a_slip)));
-            }
+        let failing = |cell: Cell| match does {
+            Some(does) => cell.with_table(true).but(Step::Table(vec![], Some(does))),
+            None => cell.with_table(true).set("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1"),
+        };
+        // It has counted, and nobody was told.
+        let counts = u64::from(matches!(does, Some(TableDoes::Slow(_) | TableDoes::Lost)));
+        for operation in Operation::all() {
+            let cell = |codes: &str| {
+                let cell = Cell::new(fault, format!("it {what}, {}, {codes}", operation.what));
+                failing(cell.of(operation.person.clone())).says("limits_unavailable")
+            };
+            let short = cell("short codes");
+            let long = cell("long codes").set("CODE_ALPHABET", "letters").set("CODE_LENGTH", "12");
+            cells.extend(match (operation.kind, operation.is_known) {
+                (Kind::Start, is_known) => [
+                    operation.done(short, internal()),
+                    operation.done(long, Outcome::Challenge).mails(usize::from(is_known)),
+                ],
+                (Kind::AnotherMail, is_known) => [
+                    operation.done(short, again("RESEND_LIMIT")),
+                    operation.done(long, Outcome::Challenge).mails(usize::from(is_known)),
+                ],
+                (Kind::Code, true) => [operation.done(short, internal()), operation.done(long, Outcome::Right)],
+                (Kind::Code, false) | (Kind::Slip, _) => [
+                    operation.done(short, internal()).failures(counts),
+                    operation.done(long, Outcome::Wrong).failures(counts),
+                ],
+            });
         }
         // Who looks for a proof finds none, and the sign-in goes on.
-        let mut proof = Cell::new(fault, format!("it {what}, for a proof"))
-            .with_table(true)
-            .set("VERIFY_BY_CODE", "true")
-            .of(Person::unverified());
-        proof = match does {
-            Some(does) => proof.but(Step::Table(vec![], Some(does))),
-            None => proof.set("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1"),
-        };
+        let proof = Cell::new(fault, format!("it {what}, for a proof"));
+        let proof = failing(proof.set("VERIFY_BY_CODE", "true").of(Person::unverified()));
         let asked = Step::Ask(Trigger::PostAuthentication, Payload::Event(Vec::new()));
         cells.push(proof.then(asked, Outcome::GoesOn).says("address_not_marked"));
     }
@@ -244,7 +266,8 @@ fn a_table_that_fails() -> Vec<Cell> {
 
 /// F55
 fn items_that_are_not_ours() -> Vec<Cell> {
-    let items: [(&str, fn(&mut Value)); 6] = [
+    type Change = fn(&mut Value);
+    let items: [(&str, Change); 6] = [
         ("counts of nobody's", |item| item["counts"] = json!({"S": "{}"})),
         ("counts that are no JSON", |item| item["counts"] = json!({"S": "canary of the metadata"})),
         ("counts of another type", |item| item["counts"] = json!({"N": "7"})),
@@ -258,13 +281,14 @@ fn items_that_are_not_ours() -> Vec<Cell> {
     ];
     let mut cells = Vec::new();
     for (what, change) in items {
-        for (of, person, before, step) in operations() {
-            let mut cell = Cell::new("F55", format!("{what}, {of}")).with_table(true).of(person);
-            if let Some(before) = before {
-                cell = cell.but(before);
-            }
-            let outcome = if matches!(step, Step::Resend) { again("RESEND_LIMIT") } else { internal() };
-            cell = cell.but(Step::Item(change)).then(step, outcome).says("item_not_understood");
+        for operation in Operation::all() {
+            let outcome = match operation.kind {
+                Kind::AnotherMail => again("RESEND_LIMIT"),
+                Kind::Start | Kind::Code | Kind::Slip => internal(),
+            };
+            let cell = Cell::new("F55", format!("{what}, {}", operation.what)).with_table(true);
+            let cell = cell.of(operation.person.clone()).but(Step::Item(change)).says("item_not_understood");
+            let mut cell = operation.done(cell, outcome);
             cell.left.item_stays = true;
             cells.push(cell);
         }

@@ -235,18 +235,18 @@ fn metadata() -> Vec<Cell> {
     let mut cells = Vec::new();
     for (table, has_table) in TABLES {
         for (what, given) in [("values of 131,072 octets", too_long.clone()), ("1,000 keys", many.clone().into())] {
-            let place = ("/request/clientMetadata", given.clone());
+            let place = [("/request/clientMetadata", given.clone())];
             let cell = |trigger: Trigger| {
                 Cell::new("F38", format!("{}: {what}, {table}", trigger.function())).with_table(has_table)
             };
             cells.push(
                 cell(CREATE)
-                    .then(ask(CREATE, &[place.clone()]), Outcome::Challenge)
+                    .then(ask(CREATE, &place), Outcome::Challenge)
                     .then(Step::Answer(Typed::Mailed), Outcome::Right)
                     .mails(1),
             );
-            cells.push(cell(VERIFY).but(Step::Given(10)).then(ask(VERIFY, &[place.clone()]), Outcome::Right));
-            cells.push(cell(DEFINE).but(Step::Given(10)).then(ask(DEFINE, &[place]), Outcome::Tokens));
+            cells.push(cell(VERIFY).but(Step::Given(10)).then(ask(VERIFY, &place), Outcome::Right));
+            cells.push(cell(DEFINE).but(Step::Given(10)).then(ask(DEFINE, &place), Outcome::Tokens));
             let validation = [("/request/validationData", given)];
             let trigger = Trigger::PreAuthentication;
             cells.push(cell(trigger).then(ask(trigger, &validation), Outcome::GoesOn));

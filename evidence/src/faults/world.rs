@@ -109,7 +109,7 @@ pub(crate) async fn run(cell: &Cell, programs: &Programs, log_level: &str) -> Ru
     }
     sleep(LAST_WORDS).await;
     world.look_at_what_is_left(cell);
-    world.look_for_leaks();
+    world.look_for_leaks(cell);
     world.run
 }
 
@@ -367,9 +367,10 @@ impl<'a> World<'a> {
     ///
     /// In words, what is missing for it.
     fn question(&mut self, step: &Step) -> Result<Question, String> {
-        let question = match step {
-            Step::Again => self.asked.clone().ok_or("nothing was asked before")?,
-            _ => self.new_question(step)?,
+        let question = if let Step::Again = step {
+            self.asked.clone().ok_or("nothing was asked before")?
+        } else {
+            self.new_question(step)?
         };
         self.asked = Some(question.clone());
         Ok(question)
@@ -706,7 +707,7 @@ impl<'a> World<'a> {
     }
 
     /// Looks for what must not be read in what functions wrote and returned.
-    fn look_for_leaks(&mut self) {
+    fn look_for_leaks(&mut self, cell: &Cell) {
         let mut secrets: BTreeSet<String> =
             [ADDRESS, NAME, ATTRIBUTE, METADATA, SESSION, KEY, NEXT_KEY].map(str::to_owned).into();
         secrets.extend(FOREIGN.map(str::to_owned));
@@ -715,6 +716,10 @@ impl<'a> World<'a> {
         secrets.extend(self.ses.mails().iter().map(code_in));
         secrets.extend(self.challenges.iter().filter_map(|sealed| self.code_of(sealed).ok()));
         secrets.extend(self.typed.iter().cloned());
+        // A setting that cannot be used is named, and not said.
+        if let [(_, Outcome::DoesNotStart(_))] = cell.steps[..] {
+            secrets.extend(cell.setup.variables.iter().map(|(_, value)| value.clone()));
+        }
         let secrets: Vec<String> = secrets
             .into_iter()
             // What is so short can stand anywhere by chance.
