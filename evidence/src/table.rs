@@ -1,9 +1,5 @@
 //! A table on this machine in which functions count, and under which names accounts are found in it.
 
-#[path = "../../limits/tests/it/dynamodb.rs"]
-#[allow(clippy::panic, clippy::unwrap_used, reason = "the table of other tests, which stops at a surprise")]
-mod dynamodb;
-
 use std::sync::{MutexGuard, PoisonError};
 
 use auth_challenge::code::CodeKey;
@@ -11,10 +7,8 @@ use auth_challenge::limits::AccountKey;
 use auth_challenge::settings::RecipientSettings;
 use auth_challenge::user::{SignIn, User};
 
-use self::dynamodb::{DynamoDb, Tables};
+use crate::dynamodb::{DynamoDb, Fault, Tables};
 use crate::stage::{CODE_KEY, Client};
-
-pub(crate) use self::dynamodb::Fault;
 
 /// The table.
 pub(crate) struct Table(DynamoDb);

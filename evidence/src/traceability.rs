@@ -271,12 +271,26 @@ fn trace(written: &Written, tests: &[Test], stands: impl Fn(&Place) -> bool) -> 
     Trace { rows, complaints }
 }
 
+/// What is written down in `evidence/traceability.toml`.
+fn written() -> io::Result<Written> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("traceability.toml");
+    toml::from_str(&fs::read_to_string(file)?).map_err(io::Error::other)
+}
+
+/// Why some ids do not apply, by id.
+///
+/// # Errors
+///
+/// When that cannot be read.
+pub(crate) fn does_not_apply() -> io::Result<BTreeMap<String, String>> {
+    Ok(written()?.does_not_apply)
+}
+
 /// The trace of this workspace.
 fn of_the_workspace() -> io::Result<Trace> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = folder.parent().unwrap_or(folder);
-    let written = fs::read_to_string(folder.join("traceability.toml"))?;
-    let written = toml::from_str(&written).map_err(io::Error::other)?;
+    let written = written()?;
     let mut tests = Vec::new();
     tests_below(root, root, &mut tests)?;
     // The text is in this list, too, which is not where it is meant.

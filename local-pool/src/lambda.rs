@@ -150,6 +150,11 @@ impl Function {
         &self.config
     }
 
+    /// The processes that wait for an event: those that Lambda would freeze.
+    pub fn idle_processes(&self) -> Vec<u32> {
+        self.idle.lock().iter().filter_map(|environment| environment.process.id()).collect()
+    }
+
     /// Invokes the function, and waits for a free environment first if there are as many as there may be.
     ///
     /// The invocation goes on to its end even if nobody waits for it any more, as in Lambda.

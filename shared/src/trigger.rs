@@ -187,6 +187,10 @@ where
         let Payload(Some(Value::Object(mut event))) = payload else {
             return Err(TriggerError::MalformedEvent);
         };
+        // A structure whose fields may all be absent would be read from an empty array, too.
+        if ["request", "callerContext"].into_iter().any(|part| event.get(part).is_some_and(Value::is_array)) {
+            return Err(TriggerError::MalformedEvent);
+        }
         let typed = Event::deserialize(view(&event)).map_err(|_| TriggerError::MalformedEvent)?;
         let response = handler(typed).await?;
         let response = serde_json::to_value(response).map_err(|_| TriggerError::Internal)?;
@@ -328,6 +332,25 @@ mod tests {
             assert_eq!(answered, Err(TriggerError::MalformedEvent), "{text:?}");
         }
         assert_eq!(call(&[0xff, 0xfe], async |_: Define| Ok(Value::Null)), Err(TriggerError::MalformedEvent));
+    }
+
+    #[test]
+    fn f34_no_trigger_takes_an_array_for_a_structure() {
+        for part in ["request", "callerContext"] {
+            for source in ["TokenGeneration", "PreSignUp", "PostAuthentication"] {
+                let mut event = event(source);
+                event["triggerSource"] =
+                    json!(format!("{source}_Authentication").replace("Up_Authentication", "Up_SignUp"));
+                event[part] = json!([]);
+                let text = event.to_string();
+                let answered = match source {
+                    "TokenGeneration" => call(text.as_bytes(), async |_: PreTokenGeneration| Ok(json!({}))),
+                    "PreSignUp" => call(text.as_bytes(), async |_: PreSignUp| Ok(json!({}))),
+                    _ => call(text.as_bytes(), async |_: PostAuthentication| Ok(json!({}))),
+                };
+                assert_eq!(answered, Err(TriggerError::MalformedEvent), "{source}: {part}");
+            }
+        }
     }
 
     #[test]

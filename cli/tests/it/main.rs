@@ -16,4 +16,5 @@ mod program;
 mod running;
 mod sdk;
 mod sign_in;
+mod spellings;
 mod tidy;

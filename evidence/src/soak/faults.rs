@@ -6,7 +6,7 @@ use std::time::Duration;
 use local_pool::trigger::Trigger;
 use parking_lot::Mutex;
 
-use crate::table;
+use crate::dynamodb;
 
 /// What SES does with one mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(super) enum What {
     /// With the first event of this trigger.
     Call(Trigger, CallFault),
     /// With the first requests to the table.
-    Table(&'static [table::Fault]),
+    Table(&'static [dynamodb::Fault]),
 }
 
 /// Something that goes wrong, and how little of it the person may notice.
@@ -76,11 +76,11 @@ const CREATE: Trigger = Trigger::CreateAuthChallenge;
 const VERIFY: Trigger = Trigger::VerifyAuthChallengeResponse;
 
 /// A request that is answered as it should be.
-const FINE: table::Fault = table::Fault::Slow(Duration::ZERO);
-const TABLE_THROTTLES: table::Fault = table::Fault::Error(400, "ThrottlingException");
-const TABLE_FAILS: table::Fault = table::Fault::Error(500, "InternalServerError");
-const TABLE_DENIES: table::Fault = table::Fault::Error(400, "AccessDeniedException");
-const TABLE_IS_STALE: table::Fault = table::Fault::Error(400, "ConditionalCheckFailedException");
+const FINE: dynamodb::Fault = dynamodb::Fault::Slow(Duration::ZERO);
+const TABLE_THROTTLES: dynamodb::Fault = dynamodb::Fault::Error(400, "ThrottlingException");
+const TABLE_FAILS: dynamodb::Fault = dynamodb::Fault::Error(500, "InternalServerError");
+const TABLE_DENIES: dynamodb::Fault = dynamodb::Fault::Error(400, "AccessDeniedException");
+const TABLE_IS_STALE: dynamodb::Fault = dynamodb::Fault::Error(400, "ConditionalCheckFailedException");
 
 /// All that is tried. The first request of a sign-in to the table begins it, and the second and third count the answer.
 pub(super) const FAULTS: [Fault; 38] = {
@@ -90,7 +90,7 @@ pub(super) const FAULTS: [Fault; 38] = {
     [
         fault("F01 SES throttles once", Mails(&[Says(429, "TooManyRequestsException")]), 0, 0, 0),
         fault("F19 create is killed", Call(CREATE, Kills), 1, 0, 1),
-        fault("F27 the table's answer to an answer is lost", Table(&[FINE, FINE, table::Fault::Lost]), 0, 0, 0),
+        fault("F27 the table's answer to an answer is lost", Table(&[FINE, FINE, dynamodb::Fault::Lost]), 0, 0, 0),
         fault("F21 create's answer is lost", Call(CREATE, LosesAnswer), 0, 0, 1),
         fault("F14 SES hangs up after taking the mail", Mails(&[HangsUpAfter]), 0, 0, 0),
         fault("F27 verify is killed", Call(VERIFY, Kills), 1, 0, 0),
@@ -98,7 +98,7 @@ pub(super) const FAULTS: [Fault; 38] = {
         fault("F28 verify's answer is lost", Call(VERIFY, LosesAnswer), 0, 0, 0),
         fault("F17 SES is late", Mails(&[IsLate]), 0, 0, 0),
         fault("F22 create gets its event twice", Call(CREATE, DeliversTwice), 0, 1, 1),
-        fault("F54 the table's answer to a beginning is lost", Table(&[table::Fault::Lost]), 0, 0, 0),
+        fault("F54 the table's answer to a beginning is lost", Table(&[dynamodb::Fault::Lost]), 0, 0, 0),
         fault("F14 SES hangs up before taking the mail", Mails(&[HangsUpBefore]), 1, 0, 0),
         fault("F20 create is killed and called again", Call(CREATE, KillsSilently), 1, 0, 1),
         fault("F10 SES fails once", Mails(&[Says(500, "InternalServiceErrorException")]), 0, 0, 0),
@@ -112,7 +112,7 @@ pub(super) const FAULTS: [Fault; 38] = {
         fault("F29 define is killed", Call(DEFINE, Kills), 1, 0, 0),
         fault("F10 a proxy answers for SES", Mails(&[ProxySays(502)]), 1, 0, 0),
         fault("F23 create is cold", Call(CREATE, IsCold), 0, 0, 0),
-        fault("F54 the table is slow", Table(&[table::Fault::Slow(Duration::from_millis(300)); 3]), 0, 0, 0),
+        fault("F54 the table is slow", Table(&[dynamodb::Fault::Slow(Duration::from_millis(300)); 3]), 0, 0, 0),
         fault("F01 SES throttles twice", Mails(&[Says(429, "TooManyRequestsException"); 2]), 1, 0, 0),
         fault("F29 define's answer is lost", Call(DEFINE, LosesAnswer), 0, 0, 0),
         fault("F55 the table's old item is missing", Table(&[TABLE_IS_STALE]), 1, 0, 0),

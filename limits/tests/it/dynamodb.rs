@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     Slow(Duration),
     /// Done, but the answer is lost.
     Lost,
+    /// Neither done nor answered.
+    Ignored,
 }
 
 type Item = serde_json::Value;
@@ -74,6 +76,10 @@ async fn update_item(State(tables): State<Arc<Mutex<Tables>>>, body: String) -> 
     if let Some(Fault::Error(status, kind)) = fault {
         return error(status, kind, None);
     }
+    if let Some(Fault::Ignored) = fault {
+        sleep(Duration::from_secs(60)).await;
+        return error(500, "InternalServerError", None);
+    }
     let answer = {
         let mut tables = tables.lock().unwrap();
         let values = &request["ExpressionAttributeValues"];
@@ -98,7 +104,7 @@ async fn update_item(State(tables): State<Arc<Mutex<Tables>>>, body: String) -> 
     match fault {
         Some(Fault::Slow(pause)) => sleep(pause).await,
         Some(Fault::Lost) => sleep(Duration::from_secs(60)).await,
-        Some(Fault::Error(..)) | None => {}
+        Some(Fault::Error(..) | Fault::Ignored) | None => {}
     }
     answer
 }

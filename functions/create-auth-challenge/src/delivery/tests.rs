@@ -1,8 +1,5 @@
 //! Sending through a mail service that misbehaves on purpose, on a real socket. F.. are the faults of the fault list.
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use auth_challenge::client_metadata::{Action, ClientMetadata};
@@ -16,118 +13,13 @@ use auth_challenge::user::{SignIn, User, WhyUnknown};
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
+use self::service::{Deed, Service, refuses, refuses_with, taken};
 use super::*;
 
 mod known_or_not;
-
-/// What the service does with one connection.
-#[derive(Clone)]
-enum Deed {
-    /// Reads a request and answers with that status and body.
-    Answer(u16, String),
-    /// The same, after a while.
-    AnswerAfter(Duration, u16, String),
-    /// Reads a request and sends these octets.
-    Send(&'static [u8]),
-    /// Reads a request and never says a word.
-    Hang,
-    /// Resets the connection before reading anything.
-    ResetAtOnce,
-    /// Reads a request and resets the connection.
-    ResetAfterRequest,
-}
-
-fn taken() -> Deed {
-    Deed::Answer(200, json!({"MessageId": "0100019b-example"}).to_string())
-}
-
-/// SES's way of telling an error.
-fn refuses(status: u16, code: &str) -> Deed {
-    refuses_with(status, code, "eve@evil.example wrote this text")
-}
-
-fn refuses_with(status: u16, code: &str, message: &str) -> Deed {
-    Deed::Answer(status, json!({"__type": code, "message": message}).to_string())
-}
-
-/// A mail service that does one deed after the other, the last one again and again, and keeps what it was sent.
-struct Service {
-    url: String,
-    requests: Arc<Mutex<Vec<(String, Value)>>>,
-    connections: Arc<AtomicUsize>,
-}
-
-impl Service {
-    async fn start(deeds: impl IntoIterator<Item = Deed>) -> Service {
-        Service::start_at("127.0.0.1:0".parse().unwrap(), deeds).await
-    }
-
-    async fn start_at(address: SocketAddr, deeds: impl IntoIterator<Item = Deed>) -> Service {
-        let listener = TcpListener::bind(address).await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let mut deeds: VecDeque<Deed> = deeds.into_iter().collect();
-        let connections = Arc::new(AtomicUsize::new(0));
-        let (seen, count) = (Arc::clone(&requests), Arc::clone(&connections));
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                count.fetch_add(1, Ordering::Relaxed);
-                let deed = if deeds.len() > 1 { deeds.pop_front() } else { deeds.front().cloned() };
-                tokio::spawn(serve(stream, deed.unwrap(), Arc::clone(&seen)));
-            }
-        });
-        Service { url, requests, connections }
-    }
-
-    fn requests(&self) -> Vec<(String, Value)> {
-        self.requests.lock().unwrap().clone()
-    }
-
-    fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
-    }
-}
-
-async fn serve(mut stream: TcpStream, deed: Deed, seen: Arc<Mutex<Vec<(String, Value)>>>) {
-    if !matches!(deed, Deed::ResetAtOnce) {
-        let Some(request) = read_request(&mut stream).await else { return };
-        seen.lock().unwrap().push(request);
-    }
-    let answer = |status: u16, body: &str| {
-        format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
-    };
-    match deed {
-        Deed::Answer(status, body) => stream.write_all(answer(status, &body).as_bytes()).await.unwrap_or(()),
-        Deed::AnswerAfter(pause, status, body) => {
-            sleep(pause).await;
-            stream.write_all(answer(status, &body).as_bytes()).await.unwrap_or(());
-        }
-        Deed::Send(octets) => stream.write_all(octets).await.unwrap_or(()),
-        Deed::Hang => sleep(Duration::from_secs(60)).await,
-        Deed::ResetAtOnce | Deed::ResetAfterRequest => stream.set_zero_linger().unwrap(),
-    }
-}
-
-/// One whole request: its head and its JSON body.
-async fn read_request(stream: &mut TcpStream) -> Option<(String, Value)> {
-    let mut octets = Vec::new();
-    loop {
-        if stream.read_buf(&mut octets).await.ok()? == 0 {
-            return None;
-        }
-        let text = String::from_utf8_lossy(&octets);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length =
-            head.to_ascii_lowercase().split("content-length: ").nth(1)?.lines().next()?.parse::<usize>().ok()?;
-        if body.len() >= length {
-            return Some((head.to_owned(), serde_json::from_str(body).ok()?));
-        }
-    }
-}
+mod service;
 
 /// The environment of a function whose SES is at `url`.
 fn environment(url: &str) -> impl Fn(&str) -> Option<String> {
