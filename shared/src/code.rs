@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn every_decimal_digit_of_unicode_has_its_value() {
+    fn g4_r04_every_decimal_digit_of_unicode_has_its_value() {
         let mut zero = None;
         for c in (0..=0x0010_ffff).filter_map(char::from_u32) {
             if c.general_category() == GeneralCategory::DecimalNumber {
@@ -387,12 +387,92 @@ mod tests {
     }
 
     #[test]
-    fn r02_t19_every_symbol_stands_for_equally_many_bytes() {
+    fn g4_r02_t19_every_symbol_stands_for_equally_many_bytes() {
         for alphabet in [Alphabet::Digits, Alphabet::Letters] {
             let symbols: Vec<u8> = fair_symbols(0..=255, alphabet).collect();
             for symbol in alphabet.symbols() {
                 let bytes = symbols.iter().filter(|found| *found == symbol).count();
                 assert_eq!(bytes, 256 / alphabet.symbols().len(), "{symbol}");
+            }
+        }
+    }
+
+    #[test]
+    fn g4_r02_t19_of_all_pairs_of_bytes_equally_many_stand_for_each_pair_of_symbols() {
+        for alphabet in [Alphabet::Digits, Alphabet::Letters] {
+            let mut pairs = std::collections::HashMap::<Vec<u8>, usize>::new();
+            for bytes in 0..=u16::MAX {
+                *pairs.entry(fair_symbols(bytes.to_be_bytes().into_iter(), alphabet).collect()).or_default() += 1;
+            }
+            let size = alphabet.symbols().len();
+            let (each, skipped) = (256 / size, 256 % size);
+            for (symbols, found) in &pairs {
+                let expected = match symbols.len() {
+                    0 => skipped * skipped,
+                    1 => 2 * skipped * each,
+                    _ => each * each,
+                };
+                assert_eq!(*found, expected, "{symbols:?}");
+            }
+            assert_eq!(pairs.len(), 1 + size + size * size);
+        }
+    }
+
+    /// A byte is skipped or makes a symbol at once, so a code needs a second block only where the first has too many to skip.
+    #[test]
+    fn g4_r02_a_code_ends_within_two_blocks_but_for_one_in_a_hundred_million_million() {
+        for alphabet in [Alphabet::Digits, Alphabet::Letters] {
+            for skipped in 0..=64_usize {
+                let worst = std::iter::repeat_n(255, skipped).chain(std::iter::repeat_n(0, MAX_LENGTH));
+                let mut read = 0;
+                let symbols = fair_symbols(worst.inspect(|_| read += 1), alphabet).take(MAX_LENGTH).count();
+                assert_eq!((symbols, read), (MAX_LENGTH, skipped + MAX_LENGTH));
+            }
+            let skip = (256 % alphabet.symbols().len()) as f64 / 256.0;
+            // The chance of fewer than 16 symbols in so many bytes: the binomial distribution, term by term.
+            let chance_of_too_few = |bytes: i32| {
+                let term = |made: i32| {
+                    let ways: f64 = (0..made).map(|n| f64::from(bytes - n) / f64::from(n + 1)).product();
+                    ways * (1.0 - skip).powi(made) * skip.powi(bytes - made)
+                };
+                (0..MAX_LENGTH as i32).map(term).sum::<f64>()
+            };
+            assert!(chance_of_too_few(32) < 1e-11, "{:e}", chance_of_too_few(32));
+            assert!(chance_of_too_few(64) < 1e-14, "{:e}", chance_of_too_few(64));
+        }
+    }
+
+    #[test]
+    fn g4_r11_the_comparison_in_constant_time_says_what_the_ordinary_one_says() {
+        let mut texts = vec![String::new()];
+        for length in 0..=9 {
+            if length >= MIN_LENGTH {
+                for code in &texts {
+                    for typed in &texts {
+                        assert_eq!(answers(Alphabet::Digits, code, typed), code == typed, "{code} and {typed}");
+                    }
+                    let (shorter, longer) = (&code[1..], format!("{code}0"));
+                    assert!(!answers(Alphabet::Digits, code, shorter) && !answers(Alphabet::Digits, code, &longer));
+                }
+            }
+            texts = texts.iter().flat_map(|text| ["0", "9"].map(|symbol| format!("{text}{symbol}"))).collect();
+        }
+    }
+
+    #[test]
+    fn g4_r11_one_bit_more_or_less_in_an_answer_makes_it_wrong_unless_it_is_the_case_of_a_letter() {
+        for alphabet in [Alphabet::Digits, Alphabet::Letters] {
+            for length in MIN_LENGTH..=MAX_LENGTH {
+                let symbols: Vec<u8> = alphabet.symbols().iter().copied().cycle().skip(length).take(length).collect();
+                let right = String::from_utf8(symbols.clone()).unwrap();
+                assert!(answers(alphabet, &right, &right));
+                for (place, bit) in (0..length).flat_map(|place| (0..8).map(move |bit| (place, bit))) {
+                    let mut changed = symbols.clone();
+                    changed[place] ^= 1 << bit;
+                    let typed: String = changed.into_iter().map(char::from).collect();
+                    let is_case = alphabet == Alphabet::Letters && bit == 5;
+                    assert_eq!(answers(alphabet, &right, &typed), is_case, "{right} and {typed:?}");
+                }
             }
         }
     }

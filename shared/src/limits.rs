@@ -336,7 +336,7 @@ impl Account {
         if evenly - now.0 > ahead || self.mails.len() >= limits.mails_per_day {
             return Err(Limited::Mails);
         }
-        self.next_mail = evenly + limits.mail_interval.as_secs();
+        self.next_mail = evenly.saturating_add(limits.mail_interval.as_secs());
         self.mails.push(now.0);
         Ok(())
     }

@@ -45,7 +45,7 @@ pub(crate) struct Invocation {
     function_arn: String,
     /// `Root` of the X-Ray header.
     xray_trace_id: Option<String>,
-    cold_start: bool,
+    pub(crate) cold_start: bool,
 }
 
 impl Invocation {
@@ -59,10 +59,6 @@ impl Invocation {
             xray_trace_id: header.split(';').find_map(|part| part.strip_prefix("Root=")).map(str::to_owned),
             cold_start: !WARM.swap(true, Ordering::Relaxed),
         }
-    }
-
-    pub(crate) fn is_cold_start(&self) -> bool {
-        self.cold_start
     }
 }
 
@@ -217,11 +213,87 @@ impl Visit for Fields {
     }
 }
 
+/// Collects what is said, as the functions' log would have it, for tests.
+#[cfg(test)]
+pub(crate) struct Said(pub(crate) std::sync::Mutex<Vec<Value>>);
+
+#[cfg(test)]
+impl Said {
+    /// What is said while `work` runs.
+    pub(crate) fn while_running(work: impl FnOnce()) -> Vec<Value> {
+        let said = std::sync::Arc::new(Said(Default::default()));
+        tracing::subscriber::with_default(std::sync::Arc::clone(&said), work);
+        std::mem::take(&mut *said.0.lock().unwrap())
+    }
+}
+
+#[cfg(test)]
+impl Subscriber for Said {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields(Vec::new());
+        event.record(&mut fields);
+        self.0
+            .lock()
+            .unwrap()
+            .push(Value::Object(fields.0.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()));
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn fields_are_json_of_their_own_types() {
+        let said = Said::while_running(|| {
+            tracing::info!(half = 0.5, less = -1_i64, more = u64::MAX, yes = true, client = "a \"b\"", reason = ?Some(1), "said");
+        });
+        let expected = json!({
+            "message": "said", "half": 0.5, "less": -1, "more": u64::MAX, "yes": true, "client": "a \"b\"",
+            "reason": "Some(1)",
+        });
+        assert_eq!(said, [expected]);
+    }
+
+    /// At their lower levels other crates write whole events, requests and replies.
+    #[test]
+    fn r38_t16_nobody_is_heard_but_ourselves_and_the_runtime_when_it_fails() {
+        let heard = |level: &str| {
+            tracing::subscriber::with_default(lines(&[("AWS_LAMBDA_LOG_LEVEL", level)]), || {
+                [
+                    tracing::event_enabled!(target: "create_auth_challenge::delivery", Level::INFO),
+                    tracing::event_enabled!(target: "auth_challenge", Level::ERROR),
+                    tracing::event_enabled!(target: "lambda_runtime::layers", Level::ERROR),
+                    // Ours, at the level that is asked for.
+                    tracing::event_enabled!(target: "limits_table::table", Level::DEBUG),
+                    // And nobody else, at any.
+                    tracing::event_enabled!(target: "lambda_runtime", Level::WARN),
+                    tracing::event_enabled!(target: "lambda_runtime_api_client", Level::ERROR),
+                    tracing::event_enabled!(target: "hyper::proto", Level::ERROR),
+                    tracing::event_enabled!(target: "aws_smithy_runtime", Level::TRACE),
+                    tracing::event_enabled!(target: "auth_challenge_of_others", Level::ERROR),
+                    tracing::span_enabled!(target: "auth_challenge", Level::ERROR),
+                ]
+            })
+        };
+        assert_eq!(heard("INFO"), [true, true, true, false, false, false, false, false, false, false]);
+        assert_eq!(heard("TRACE"), [true, true, true, true, false, false, false, false, false, false]);
+    }
 
     fn lines(given: &[(&str, &str)]) -> Lines {
         let vars =

@@ -179,7 +179,7 @@ where
     Event: DeserializeOwned,
     Response: Serialize,
 {
-    if INVOCATION.try_with(Invocation::is_cold_start) == Ok(true) {
+    if INVOCATION.try_with(|invocation| invocation.cold_start) == Ok(true) {
         tracing::info!("cold_start");
     }
     let source = payload.0.as_ref().and_then(trigger_source);
@@ -247,6 +247,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::log::Said;
     use crate::pre_token_generation::Event as PreTokenGeneration;
 
     fn event(trigger: &str) -> Value {
@@ -361,6 +362,37 @@ mod tests {
             assert_eq!(source(other), None, "{other:?}");
         }
         assert_eq!(trigger_source(&json!(["triggerSource"])), None);
+    }
+
+    #[test]
+    fn r40_the_first_event_of_a_process_and_one_that_cannot_be_read_are_said_and_nothing_else() {
+        let messages = |cold_start: bool, event: &Value| {
+            let mut invocation = Invocation::new(&lambda_runtime::Context::default());
+            invocation.cold_start = cold_start;
+            let said = Said::while_running(|| {
+                let _ = INVOCATION.sync_scope(invocation, || define(event));
+            });
+            said.into_iter().map(|line| (line["message"].clone(), line["trigger_source"].clone())).collect::<Vec<_>>()
+        };
+        let event = event("DefineAuthChallenge");
+        assert_eq!(messages(true, &event), [(json!("cold_start"), Value::Null)]);
+        assert_eq!(messages(false, &event), []);
+        let others = json!({"triggerSource": "PostConfirmation_ConfirmSignUp"});
+        assert_eq!(messages(false, &others), [(json!("malformed_event"), json!("PostConfirmation_ConfirmSignUp"))]);
+    }
+
+    #[test]
+    fn r52_r63_a_function_starts_in_lambda_alone_and_with_settings_of_its_log_that_can_be_used() {
+        let init = |given: &[(&str, &str)]| {
+            let vars = |name: &str| given.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned());
+            init(&vars).map_err(|error| [error.to_string(), format!("{error:?}")])
+        };
+        let by_hand = "this program is a Lambda function and runs behind the Lambda Runtime API: \
+                       try `cargo run`, `cargo lambda watch` or `sam local invoke`";
+        assert_eq!(init(&[]), Err([by_hand, by_hand].map(str::to_owned)));
+        let lambda = ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001");
+        let flag = "POWERTOOLS_METRICS_DISABLED must be false or true";
+        assert_eq!(init(&[lambda, ("POWERTOOLS_METRICS_DISABLED", "no")]), Err([flag, flag].map(str::to_owned)));
     }
 
     #[test]

@@ -21,6 +21,42 @@ fn r10_f49_the_published_vectors_hold() {
     }
 }
 
+#[test]
+fn r01_a_format_knows_its_bits() {
+    for (alphabet, length, bits) in
+        [(Alphabet::Digits, 6, 19.93), (Alphabet::Digits, 16, 53.15), (Alphabet::Letters, 10, 43.22)]
+    {
+        let found = CodeFormat::new(alphabet, length).unwrap().bits();
+        assert!((found - bits).abs() < 0.01, "{found} for {length} {alphabet:?}");
+    }
+}
+
+/// By it the same answer is known again, of which nothing else may be kept.
+#[test]
+fn r14_r10_the_tag_of_an_answer_is_that_of_no_other_answer_challenge_or_sign_in_and_says_nothing() {
+    let (key, nonce) = (CodeKey::new(KEY.as_bytes()), Nonce::from([7; 16]));
+    let tag = |typed: &str| Answer::read(typed, Alphabet::Digits).tag(&key, &sign_in(), &nonce);
+    let ours = tag("48310937");
+    assert_eq!(tag(" 4831-0937 "), ours);
+    let answer = Answer::read("48310937", Alphabet::Digits);
+    let bob = SignIn { user_name: "bob".to_owned(), ..sign_in() };
+    let mut tags = vec![
+        tag("48310938"),
+        tag(""),
+        // Understood and not: the symbols are the same.
+        tag("4831093"),
+        tag("4831093x"),
+        answer.tag(&CodeKey::new(b"another key"), &sign_in(), &nonce),
+        answer.tag(&key, &bob, &nonce),
+        answer.tag(&key, &sign_in(), &Nonce::from([8; 16])),
+    ];
+    tags.push(ours.clone());
+    tags.sort();
+    tags.dedup();
+    assert_eq!(tags.len(), 8);
+    assert!(ours.len() == 16 && !ours.contains("4831"), "{ours}");
+}
+
 /// Pearson's statistic of `observed` against equal shares, in standard deviations of its distribution.
 fn chi_square_in_sigmas(observed: &[u64]) -> f64 {
     let expected = observed.iter().sum::<u64>() as f64 / observed.len() as f64;

@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use auth_challenge::challenge::{ChallengeKind, ChallengeState, Nonce, PRIVATE_KEY, UnixSeconds};
+use auth_challenge::challenge::{ChallengeKind, ChallengeState, ErrorCode, Nonce, PRIVATE_KEY, UnixSeconds};
 use auth_challenge::client_metadata::{Action, ClientMetadata, SignInMethod};
-use auth_challenge::create_auth_challenge::{self, Challenge, Deliver};
+use auth_challenge::create_auth_challenge::{self, Challenge, Deliver, Next};
 use auth_challenge::define_auth_challenge::{self, ChallengeName, NextStep};
+use auth_challenge::limits::{Account, Count, Limited, Limits};
 use auth_challenge::pre_authentication::{self, Admission};
 use auth_challenge::recipient::{LanguageTag, Recipient};
 use auth_challenge::rounds::{MAX_ROUNDS, Round, Rounds};
-use auth_challenge::settings::{CreateSettings, DefineSettings, PreAuthenticationSettings, VerifySettings};
+use auth_challenge::settings::{
+    CreateSettings, DefineSettings, LimitsSettings, PreAuthenticationSettings, VerifySettings,
+};
 use auth_challenge::trigger::TriggerError;
 use auth_challenge::user::{SignIn, User};
 use auth_challenge::verify_auth_challenge::{self, Verdict};
@@ -543,6 +546,63 @@ mod create_decides {
         let (one, two) = (begin().unwrap(), begin().unwrap());
         assert_ne!(one.state.nonce, two.state.nonce);
         assert_ne!(mail(&one).unwrap().1, mail(&two).unwrap().1);
+    }
+
+    /// What the next round is about, with nothing counted yet.
+    fn next(rounds: &[Round], metadata: &ClientMetadata, now: UnixSeconds) -> Next {
+        let rounds: Rounds = rounds.iter().copied().collect();
+        Next::decide(&create(&[]), &rounds, metadata, now, &mut Counter(now.0)).unwrap()
+    }
+
+    /// What the client is told of a round, and whether a mail goes out.
+    fn outcome(next: &Next) -> (Option<ErrorCode>, bool) {
+        let challenge = next.challenge(&create(&[]), &sign_in(), &alice(), &ANSWER, NOW).unwrap();
+        assert_eq!((next.state, next.mailed), (challenge.state, mail(&challenge).is_some()));
+        (challenge.public.error, next.mailed)
+    }
+
+    fn limits(given: &[(&str, &str)]) -> Limits {
+        settings(LimitsSettings::from_vars, given).unwrap().limits
+    }
+
+    #[test]
+    fn r36_the_mail_of_a_first_round_is_counted_and_cognitos_repeat_of_it_gets_the_same_challenge_and_no_mail() {
+        let first = next(&[], &ANSWER, NOW);
+        let Ok(Count::Keep(account, counted)) = first.count(&limits(&[]), "client", &Account::default(), NOW) else {
+            panic!("not counted")
+        };
+        assert_eq!((counted.clone(), outcome(&counted)), (first.clone(), (None, true)));
+        let again = next(&[], &ANSWER, later(5));
+        assert_ne!(again.state, first.state);
+        let Ok(Count::Repeat(repeat)) = again.count(&limits(&[]), "client", &account, later(5)) else {
+            panic!("no repeat")
+        };
+        assert_eq!(repeat.state, ChallengeState { repeated: true, ..first.state });
+        assert_eq!(outcome(&repeat), (None, false));
+        // Nobody has a code yet, so there is no round to go on with.
+        assert_eq!(first.resend_refused(), None);
+        let full = again.count(&limits(&[("MAIL_BURST", "1")]), "another", &account, later(20));
+        assert_eq!(full, Err(Limited::Mails));
+    }
+
+    #[test]
+    fn r18_r35_a_resend_is_counted_and_one_that_may_not_be_is_a_round_with_the_code_that_was_mailed_before() {
+        let before = ChallengeState { attempts: 1, ..state() };
+        let again = next(&[custom(before, false)], &RESEND, later(40));
+        let sent = ChallengeState { mails: 2, last_sent: later(40), ..before };
+        let count = |given, account: &Account| again.count(&limits(given), "client", account, later(40));
+        let Ok(Count::Keep(account, counted)) = count(&[], &Account::default()) else { panic!("not counted") };
+        assert_eq!((counted.state, outcome(&counted)), (sent, (None, true)));
+        // Of Cognito's repeat: the state says that it was mailed, and nothing is mailed.
+        let repeat = next(&[custom(before, false)], &RESEND, later(46));
+        let Ok(Count::Repeat(repeat)) = repeat.count(&limits(&[]), "client", &account, later(46)) else {
+            panic!("no repeat")
+        };
+        assert_eq!((repeat.state, outcome(&repeat)), (sent, (None, false)));
+
+        let Ok(Count::Repeat(full)) = count(&[("MAIL_BURST", "1")], &account) else { panic!("not full") };
+        assert_eq!((full.state, outcome(&full)), (before, (Some(ErrorCode::ResendLimit), false)));
+        assert_eq!(again.resend_refused(), Some(full));
     }
 
     #[test]

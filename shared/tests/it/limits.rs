@@ -136,6 +136,21 @@ fn a_resend_is_a_mail_like_any_other_and_its_repeat_is_none() {
 }
 
 #[test]
+fn the_repeat_of_a_resend_is_none_whoever_else_had_fewer_of_the_same_challenge_meanwhile() {
+    let mut life = Life { limits: Limits { mail_burst: 10, ..LIMITS }, ..Life::default() };
+    let first = life.start(NOW).unwrap();
+    for (mails, repeated, seconds) in [(2, false, 30), (3, false, 60), (2, true, 61)] {
+        let again = ChallengeState { mails, repeated, last_sent: later(seconds), ..first };
+        let counted = life.account.resend(&life.limits, CLIENT, again, later(seconds));
+        let Ok(Count::Keep(account, _)) = counted else { panic!("{counted:?}") };
+        life.account = account;
+    }
+    let repeat = ChallengeState { mails: 3, last_sent: later(66), ..first };
+    let counted = life.account.resend(&life.limits, CLIENT, repeat, later(66));
+    assert_eq!(counted, Ok(Count::Repeat(ChallengeState { last_sent: later(61), ..repeat })));
+}
+
+#[test]
 fn a_mail_that_was_not_sent_is_taken_back_with_its_challenge() {
     let mut life = Life::default();
     life.start(NOW).unwrap();
@@ -226,8 +241,11 @@ fn r13_answers_are_remembered_for_as_long_as_the_challenge_can_be_answered() {
 #[test]
 fn a_challenge_that_was_made_while_nothing_could_be_counted_gets_its_mails_and_its_answers() {
     let again = ChallengeState { mails: 2, last_sent: later(30), ..state() };
-    let counted = Account::default().resend(&LIMITS, CLIENT, again, later(30));
-    assert!(matches!(counted, Ok(Count::Keep(_, sent)) if sent == again), "{counted:?}");
+    // Whenever the call that counts it comes: nothing says that its mail went out.
+    for seconds in [30, 36] {
+        let counted = Account::default().resend(&LIMITS, CLIENT, again, later(seconds));
+        assert!(matches!(counted, Ok(Count::Keep(_, sent)) if sent == again), "{seconds}: {counted:?}");
+    }
     let mut life = Life::default();
     for (tag, expected) in [("1", Ok(())), ("2", Ok(())), ("3", Ok(())), ("4", Err(Limited::Attempts))] {
         assert_eq!(life.answer(&state(), tag, later(1)), expected);

@@ -20,3 +20,4 @@ mod metrics;
 mod risk;
 mod settings;
 mod states;
+mod whole_domains;

@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use auth_challenge::code::Alphabet;
 use auth_challenge::settings::{
     AdmissionSettings, AwsSettings, ChallengeSettings, CreateSettings, DefineSettings, EXAMPLE_CODE_KEY, EmailDomains,
-    LimitsSettings, Lookup, MailSettings, PreAuthenticationSettings, SesSettings, SettingsError, VARIABLES,
-    VerifySettings,
+    LimitsSettings, LogSettings, Lookup, MailSettings, PreAuthenticationSettings, SesSettings, SettingsError,
+    VARIABLES, VerifySettings,
 };
 use proptest::prelude::*;
 
@@ -211,8 +211,21 @@ fn f59_what_may_be_left_out_is_checked_when_it_is_there() {
         }
     }
     assert_eq!(read(&[("TEMPLATE_DIR", "mail-templates")]), Ok(()));
-    for bad in ["arn:aws:ses:::identity/a.b", "arn:aws:ses:eu-west-1:1:identity/example.com", "*"] {
+    for bad in [
+        "arn:aws:ses:::identity/a.b",
+        "arn:aws:ses:eu-west-1:1:identity/example.com",
+        "arn:AWS:ses:eu-west-1:111122223333:identity/example.com",
+        "arn:aws2:ses:eu-west-1:111122223333:identity/example.com",
+        "arn:-aws:ses:eu-west-1:111122223333:identity/example.com",
+        "*",
+    ] {
         assert!(read(&[("SES_IDENTITY_ARN", bad)]).is_err(), "{bad}");
+    }
+    for good in [
+        "arn:aws-us-gov:ses:us-gov-west-1:111122223333:identity/example.com",
+        "arn:aws:ses:eu-west-1:111122223333:identity/sign-in@example.com",
+    ] {
+        assert_eq!(read(&[("SES_IDENTITY_ARN", good)]), Ok(()), "{good}");
     }
     let arn = ("SES_IDENTITY_ARN", "arn:aws:ses:eu-west-1:111122223333:identity/example.com");
     for (region, fits) in [("AWS_REGION", true), ("SES_REGION", true)] {
@@ -220,6 +233,20 @@ fn f59_what_may_be_left_out_is_checked_when_it_is_there() {
         assert_eq!(read(&[arn, (region, "eu-central-1")]).is_ok(), !fits);
     }
     assert_eq!(read(&[arn, ("AWS_REGION", "us-east-1"), ("SES_REGION", "eu-west-1")]), Ok(()));
+}
+
+#[test]
+fn f59_what_lines_of_the_log_are_told_apart_by_is_short_and_plain() {
+    for (variable, longest) in [("POWERTOOLS_SERVICE_NAME", 128), ("POWERTOOLS_METRICS_NAMESPACE", 255)] {
+        let read = |name: &str| settings(LogSettings::from_vars, &[(variable, name)]).map(drop);
+        for good in ["", "my-stack", "a.b-c_d/e#f:1", &"x".repeat(longest)] {
+            assert_eq!(read(good), Ok(()), "{good}");
+        }
+        for bad in ["my stack", "a\nb", "\"", "é", "{{resolve:ssm:name}}", &"x".repeat(longest + 1)] {
+            let error = read(bad).unwrap_err().to_string();
+            assert_eq!(error, format!("{variable} must be 1 to {longest} letters, digits or . - _ / # :"), "{bad}");
+        }
+    }
 }
 
 #[test]

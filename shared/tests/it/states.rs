@@ -2,6 +2,7 @@
 
 use auth_challenge::challenge::{ChallengeKind, ChallengeState, Nonce, UnixSeconds};
 use auth_challenge::code::{Alphabet, CodeFormat, CodeKey, CodeKeys};
+use auth_challenge::rounds::{Round, Rounds};
 use auth_challenge::user::SignIn;
 use proptest::prelude::*;
 use serde_json::json;
@@ -161,8 +162,17 @@ fn r12_there_is_one_spelling_for_each_state() {
 }
 
 #[test]
+fn r39_what_is_no_state_is_refused_without_repeating_it() {
+    let error = serde_json::from_str::<ChallengeState>("\"CODE-48310937\"").unwrap_err().to_string();
+    assert_eq!(error.split(" at line").next(), Some("no challenge state"));
+}
+
+#[test]
 fn the_name_in_logs_is_the_challenges_own_and_short() {
     let id = |nonce| ChallengeState { nonce: Nonce::from(nonce), ..state() }.log_id();
+    let standing = |rounds: &[Round]| rounds.iter().copied().collect::<Rounds>().standing().log_id();
+    assert_eq!(standing(&[Round::CustomChallenge { state: state(), correct: false }]), Some(state().log_id()));
+    assert_eq!([standing(&[]), standing(&[Round::SrpA]), standing(&[Round::Unrecognized])], [None, None, None]);
     assert_eq!(id([7; 16]), ChallengeState { attempts: 2, mails: 3, ..state() }.log_id());
     assert_ne!(id([7; 16]), id([8; 16]));
     assert_eq!(id([7; 16]).len(), 8);

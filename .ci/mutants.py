@@ -1,0 +1,143 @@
+"""Runs cargo-mutants on one package after another, each with the tests that are to catch what is wrong in it."""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+
+WORK = pathlib.Path("target/ci/mutants").resolve()
+# Mutants are made in a copy: who is stopped in the middle leaves no wrong code behind.
+TREE = WORK / "tree"
+CORE = "auth-challenge"
+# The functions' own tests, and those that run all of them behind the pool.
+BEHIND_THE_POOL = "not (package(custom-auth) & (kind(bin) | test(/^(program|tidy)::/)))"
+# Which packages are tried together, the packages whose tests judge them, and which of those tests.
+GROUPS = {
+    "core": ([CORE], [CORE], None),
+    "functions": (
+        functions := [
+            "pre-authentication", "define-auth-challenge", "create-auth-challenge", "verify-auth-challenge",
+            "pre-sign-up", "pre-token-generation", "post-authentication",
+        ],
+        [*functions, "custom-auth"],
+        BEHIND_THE_POOL,
+    ),
+    "limits": (["limits-table"], ["limits-table", "create-auth-challenge", "verify-auth-challenge"], None),
+    "mail": (["sign-in-mail"], ["sign-in-mail"], None),
+    "connection": (["aws-connection"], ["aws-connection"], None),
+    "ops": (["custom-auth-ops"], ["custom-auth-ops"], None),
+    "pool": (["local-pool"], ["local-pool"], None),
+    "cli": (["custom-auth"], ["custom-auth"], None),
+    "evidence": (["evidence"], ["evidence"], None),
+}
+# What the short form tries: who gets in, and until when.
+HEART = r"(verify_auth_challenge\.rs|rounds\.rs|is_live|allowed_attempts|ChallengeState::open|is_answered_by)"
+# The control: tests of something else than what is broken, which must not notice.
+BLIND = (r"in ChallengeState::is_live", "package(auth-challenge) & test(/^metrics::/)")
+LEAST_CAUGHT, MOST_EXCUSES = 0.95, 10
+
+
+def copy_tree() -> None:
+    shutil.rmtree(TREE, ignore_errors=True)
+    files = subprocess.run(["git", "ls-files", "-z", "-co", "--exclude-standard"], check=True, stdout=subprocess.PIPE).stdout
+    for name in filter(None, files.decode().split("\0")):
+        if os.path.isfile(name):
+            (TREE / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(name, TREE / name)
+            shutil.copymode(name, TREE / name)
+
+
+def judged(name: str, packages: list[str], tests: list[str], which: str | None, *options: str) -> list[dict]:
+    """What became of each mutant of these packages: its name, and cargo-mutants' word for the outcome."""
+    out = WORK / name
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    command = ["cargo", "mutants", "--in-place", "-d", TREE, "-o", out, "--colors", "never", *options]
+    command += [word for package in packages for word in ("-p", package)]
+    command += [word for package in tests for word in ("--test-package", package)]
+    command += ["--", "-E", which] if which else []
+    # Built where everything is built: what others wrote need not be built again.
+    environment = {"CARGO_TARGET_DIR": str(pathlib.Path("target").resolve()), "NEXTEST_PROFILE": "mutants"}
+    ended = subprocess.run(command, env=environment_of(environment), stdin=subprocess.DEVNULL)
+    # 0: all were caught; 2: some were missed; 3: some took too long. Anything else is a failure of the gate itself.
+    if ended.returncode not in (0, 2, 3):
+        sys.exit(f"cargo-mutants ended with {ended.returncode} on {name}")
+    report = out / "mutants.out/outcomes.json"
+    outcomes = json.loads(report.read_text())["outcomes"] if report.exists() else []
+    return [
+        {"group": name, "name": outcome["scenario"]["Mutant"]["name"], "outcome": outcome["summary"]}
+        for outcome in outcomes if outcome["scenario"] != "Baseline"
+    ]
+
+
+def environment_of(added: dict[str, str]) -> dict[str, str]:
+    return {**os.environ, **{name: os.environ.get(name, value) for name, value in added.items()}}
+
+
+def excused(packages: list[str]) -> int:
+    """How many mutants of these packages .cargo/mutants.toml leaves out."""
+    def mutants(*options: str) -> int:
+        command = ["cargo", "mutants", "-d", TREE, "--list", "--json", *options]
+        command += [word for package in packages for word in ("-p", package)]
+        return len(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
+    return mutants("--no-config") - mutants()
+
+
+parser = argparse.ArgumentParser()
+parser.add_argument("what", nargs="*", metavar="PACKAGE", help="what to break, or: short")
+parser.add_argument("--since")
+parser.add_argument("--shard")
+asked = parser.parse_args()
+short = asked.what == ["short"]
+packages = [CORE] if short else asked.what or [package for group in GROUPS.values() for package in group[0]]
+unknown = set(packages) - {package for group in GROUPS.values() for package in group[0]}
+if unknown:
+    sys.exit(f"no such package: {', '.join(sorted(unknown))}")
+options = ["-F", HEART] if short else []
+if asked.shard:
+    options += ["--sharding", "round-robin", "--shard", asked.shard]
+if asked.since:
+    WORK.mkdir(parents=True, exist_ok=True)
+    (WORK / "since.diff").write_bytes(subprocess.run(["git", "diff", asked.since], check=True, stdout=subprocess.PIPE).stdout)
+    options += ["--in-diff", str(WORK / "since.diff")]
+
+began = time.monotonic()
+copy_tree()
+excuses = tomllib.loads(pathlib.Path(".cargo/mutants.toml").read_text())["exclude_re"]
+left_out = excused(packages)
+control = judged("control", [CORE], [CORE], BLIND[1], "-F", BLIND[0])
+outcomes = []
+for group, (mine, tests, which) in GROUPS.items():
+    mine = [package for package in mine if package in packages]
+    if mine:
+        outcomes += judged(group, mine, tests, which, *options)
+
+
+def named(word: str) -> list[str]:
+    return [outcome["name"] for outcome in outcomes if outcome["outcome"] == word]
+
+
+caught, missed, timeouts, unviable = map(named, ["CaughtMutant", "MissedMutant", "Timeout", "Unviable"])
+in_core = [outcome for outcome in outcomes if outcome["group"] == "core" and outcome["name"] in {*missed, *timeouts}]
+share = len(caught) / max(1, len(caught) + len(missed) + len(timeouts))
+noticed = [outcome for outcome in control if outcome["outcome"] != "MissedMutant"]
+print()
+for title, names in [("missed", missed), ("too long", timeouts)]:
+    for name in names:
+        print(f"{title}: {name}")
+if noticed or not control:
+    print("The control failed: tests of something else have noticed what they cannot see, so what is caught here means nothing.")
+print(f"{len(caught)} of {len(outcomes) - len(unviable)} were caught in {time.monotonic() - began:.0f} s")
+holds = bool(control) and not noticed and not in_core and share >= LEAST_CAUGHT and len(excuses) <= MOST_EXCUSES
+print(json.dumps({
+    "gate": "G5", "holds": holds, "form": "short" if short else "full", "mutants": len(outcomes), "caught": len(caught),
+    "missed": len(missed), "missed_in_core": len(in_core), "timeouts": len(timeouts), "unviable": len(unviable),
+    "excuses": len(excuses), "excused": left_out, "caught_percent": round(100 * share, 2), "control_missed": len(control) - len(noticed),
+    "seconds": round(time.monotonic() - began),
+}))
+sys.exit(0 if holds else 1)
