@@ -171,14 +171,15 @@ impl World {
             let victim = if is_counted { counted } else { plain };
             return self.attack(attack, &victim, &mallory, n).await;
         }
-        let fault = (n % 100 == 50).then(|| &FAULTS[n / 100 % FAULTS.len()]);
-        let is_counted = is_counted || fault.is_some_and(|fault| fault.is_of_table());
-        let style = match n % 100 {
-            10 if is_counted => Style::FromTwoDevices,
-            n if n % 10 == 1 => Style::AfterASlip,
-            n if n % 10 == 2 => Style::Twice,
-            n if n % 10 == 3 => Style::ThenAgain,
-            _ => Style::Plainly,
+        let (round, turn) = (n / 100 / FAULTS.len(), n / 100 % FAULTS.len());
+        let (style, fault, is_counted) = match n % 100 {
+            10 => (Style::FromTwoDevices, None, true),
+            // Each with a table and without one, in turn.
+            50 => (Style::Plainly, Some(&FAULTS[turn]), FAULTS[turn].is_of_table() || (round + turn) % 2 == 1),
+            n if n % 10 == 1 => (Style::AfterASlip, None, is_counted),
+            n if n % 10 == 2 => (Style::Twice, None, is_counted),
+            n if n % 10 == 3 => (Style::ThenAgain, None, is_counted),
+            _ => (Style::Plainly, None, is_counted),
         };
         self.sign_in(if is_counted { &counted } else { &plain }, style, fault).await;
     }
