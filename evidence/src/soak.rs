@@ -383,6 +383,9 @@ impl Sum {
         for violation in Violation::ALL {
             line[violation.name()] = self.findings.of(violation).into();
         }
+        for (what, count) in self.findings.counts() {
+            line[what] = count.into();
+        }
         if let Some(growth) = self.growth {
             line["memory_mib"] = rounded(growth.own_mib).into();
             line["memory_growth_percent"] = rounded(growth.own * 100.0).into();

@@ -22,6 +22,10 @@ const MAX_BEGINNINGS: u32 = 6;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Longer than Cognito's repeat may be away from what it repeats, at the least.
 const UNTIL_SHARED: Duration = Duration::from_millis(4_200);
+/// Shorter than it may be away, at the most.
+const SHARED_FOR: Duration = Duration::from_secs(14);
+/// How long after a sign-in another mail may come, where two were sent.
+const STRAGGLES: Duration = Duration::from_secs(2);
 /// What the pool says of a Session that has served.
 const SERVED_BEFORE: &str = "Invalid session for the user, session can only be used once.";
 /// Codes that are left to guess at by who knows all but three digits, and guesses at each.
@@ -146,6 +150,9 @@ impl World {
         self.judge(address, &story, fault);
         self.findings.lasted(begun.elapsed());
         if let Some(fault) = fault {
+            if fault.more_mails > 0 {
+                sleep(STRAGGLES).await;
+            }
             let happened = self.plans.happened(address) && self.table.happened(&self.account(address));
             self.findings.count(if happened { fault.name } else { "faults that did not happen" });
         }
@@ -153,6 +160,7 @@ impl World {
     }
 
     async fn begin_once(&self, address: &str, style: Style, story: &mut Story) {
+        let begun = Instant::now();
         let before = self.mail.codes(address).len();
         let (mut session, parameters) = match self.begin(address).await {
             Heard::Challenge { session, parameters } => (session, parameters),
@@ -184,7 +192,7 @@ impl World {
         for code in codes.iter().rev() {
             let heard = match style {
                 Style::Twice => self.answer_twice([&session, &session], address, code).await,
-                Style::FromTwoDevices => match self.on_another_device(address).await {
+                Style::FromTwoDevices => match self.on_another_device(address, begun).await {
                     Some(other) => self.answer_twice([&session, &other], address, code).await,
                     None => self.answer(&session, address, code).await,
                 },
@@ -236,12 +244,14 @@ impl World {
         }
     }
 
-    /// Another sign-in of the same person, a little later. Its Session.
-    async fn on_another_device(&self, address: &str) -> Option<String> {
+    /// Another sign-in of the same person, a little later than the one that has `begun`. Its Session.
+    async fn on_another_device(&self, address: &str, begun: Instant) -> Option<String> {
         sleep(UNTIL_SHARED).await;
         let codes = self.mail.codes(address).len();
         let heard = self.begin(address).await;
-        if self.mail.codes(address).len() > codes {
+        if begun.elapsed() >= SHARED_FOR {
+            self.plans.is_slow(address);
+        } else if self.mail.codes(address).len() > codes {
             self.findings.found(Violation::MailedTooOften, || "a challenge that is shared was mailed again".to_owned());
         }
         match heard {
@@ -277,7 +287,7 @@ impl World {
         }
     }
 
-    /// Somebody tries what has served: the Session, and the code in a sign-in of its own.
+    /// Somebody tries a Session that has served.
     async fn try_again(&self, session: &str, address: &str, code: &str) {
         match self.answer(session, address, code).await {
             Heard::Refused(words) if words == SERVED_BEFORE => {}
