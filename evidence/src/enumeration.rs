@@ -4,7 +4,7 @@
 //!
 //! All kinds are called in no order, so that the noise of this machine is the same for all. SES takes as long as a mail service does:
 //! around 60 ms, lognormal with σ 0.4. There are as many environments of each function as calls at a time, so that no call waits for
-//! another; and each has sent [`WARM`] mails before, because what a cold function tells is known (README). What others do for unknown
+//! another; and each has sent as many mails before as it goes by, because what a cold function tells is known (README). What others do for unknown
 //! users, a sleep of up to 200 ms, or none, has to be found.
 //!
 //! Those who are disabled or not confirmed Cognito refuses itself, with words of its own; here it is only looked whether it asks our
@@ -58,8 +58,10 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// Mails that each environment has sent before it is measured: as many as it remembers.
-const WARM: usize = 64;
+/// How many mails an environment goes by.
+const REMEMBERED: usize = 64;
+/// Calls of each environment while all of them start: as many as it takes until it does not go by a built-in guess any more.
+const STARTING: usize = 4;
 /// Accounts of each kind; none is called twice at a time.
 const ACCOUNTS: usize = 32;
 /// Cognito's repeats are over: who begins again then is limited.
@@ -238,20 +240,18 @@ impl World {
         Ok(Arc::new(World { pool, ses, lambda, table }))
     }
 
-    /// Lets each environment send as many mails as it remembers: as many calls at once as there are environments, one after the
-    /// other. Then the accounts have their mails that are to be limited.
+    /// Starts all environments, by as many calls at once as there are; lets the accounts have their mails that are to be limited; and
+    /// calls all kinds as they will be measured, until each environment has sent as many mails as it remembers: how long those
+    /// took that it sent while it started says nothing.
     async fn warm_up(self: &Arc<World>, at_once: usize) -> stage::Result<()> {
-        for round in 0..WARM {
-            for place in [Where::WithoutTable, Where::WithTable] {
-                let mut calls = JoinSet::new();
-                for number in 0..at_once {
-                    let world = Arc::clone(self);
-                    let number = (round * at_once + number) % ACCOUNTS;
-                    calls.spawn(async move { world.probe((place, Who::Found), number, false).await });
-                }
-                while let Some(call) = calls.join_next().await {
-                    call??;
-                }
+        for place in [Where::WithoutTable, Where::WithTable].repeat(STARTING) {
+            let mut calls = JoinSet::new();
+            for number in 0..at_once {
+                let world = Arc::clone(self);
+                calls.spawn(async move { world.probe((place, Who::Found), number, false).await });
+            }
+            while let Some(call) = calls.join_next().await {
+                call??;
             }
         }
         for who in WHO {
@@ -260,6 +260,7 @@ impl World {
             }
         }
         sleep(NO_REPEAT).await;
+        self.measure(REMEMBERED * at_once, at_once).await?;
         Ok(())
     }
 

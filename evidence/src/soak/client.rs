@@ -11,19 +11,21 @@ use rand::rngs::SysRng;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::World;
 use super::faults::{Fault, What};
 use super::judge::Violation;
+use super::{NOT_JUDGED, World};
 use crate::stage::Reply;
 
 /// How often a person begins before giving up.
 const MAX_BEGINNINGS: u32 = 6;
 /// How long a person looks for a mail.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Cognito has called a function again, if a call lasts as long.
-const CALLED_AGAIN: Duration = Duration::from_millis(4_900);
 /// Longer than Cognito's repeat may be away from what it repeats, at the least.
 const UNTIL_SHARED: Duration = Duration::from_millis(4_200);
+/// Shorter than it may be away, at the most.
+const SHARED_FOR: Duration = Duration::from_secs(14);
+/// How long after a sign-in another mail may come, where two were sent.
+const STRAGGLES: Duration = Duration::from_secs(2);
 /// What the pool says of a Session that has served.
 const SERVED_BEFORE: &str = "Invalid session for the user, session can only be used once.";
 /// Codes that are left to guess at by who knows all but three digits, and guesses at each.
@@ -72,16 +74,10 @@ struct Story {
     resends: u32,
     /// Codes from a mail that were not taken.
     mismatches: u32,
-    /// How long the longest call lasted.
-    longest: Duration,
     words: Vec<String>,
 }
 
 impl Story {
-    fn hear(&mut self, reply: &Reply) {
-        self.longest = self.longest.max(reply.took);
-    }
-
     fn actions(&self) -> u32 {
         self.beginnings.saturating_sub(1) + self.resends
     }
@@ -89,7 +85,7 @@ impl Story {
 
 impl World {
     /// Reads a reply, and looks whether it is one that there may be.
-    fn read(&self, reply: reqwest::Result<Reply>, story: &mut Story) -> Heard {
+    fn read(&self, reply: reqwest::Result<Reply>) -> Heard {
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) => {
@@ -97,7 +93,6 @@ impl World {
                 return Heard::Refused(String::new());
             }
         };
-        story.hear(&reply);
         let Reply { status, mut body, .. } = reply;
         if status >= 500 {
             self.findings.found(Violation::ServerError, || format!("{status} {body}"));
@@ -117,12 +112,12 @@ impl World {
         }
     }
 
-    async fn begin(&self, address: &str, story: &mut Story) -> Heard {
-        self.read(self.pool.initiate(address).await, story)
+    async fn begin(&self, address: &str) -> Heard {
+        self.read(self.pool.initiate(address).await)
     }
 
-    async fn answer(&self, session: &str, address: &str, answer: &str, story: &mut Story) -> Heard {
-        self.read(self.pool.respond(session, address, answer, json!({})).await, story)
+    async fn answer(&self, session: &str, address: &str, answer: &str) -> Heard {
+        self.read(self.pool.respond(session, address, answer, json!({})).await)
     }
 
     /// Somebody who gave `code` has got these tokens.
@@ -140,6 +135,7 @@ impl World {
     pub(super) async fn sign_in(&self, address: &str, style: Style, fault: Option<&'static Fault>) {
         let begun = Instant::now();
         self.mail.clear(address);
+        self.plans.was_slow(address);
         if let Some(fault) = fault {
             self.plans.plan(address, fault.what);
             if let What::Table(faults) = fault.what {
@@ -154,6 +150,9 @@ impl World {
         self.judge(address, &story, fault);
         self.findings.lasted(begun.elapsed());
         if let Some(fault) = fault {
+            if fault.more_mails > 0 {
+                sleep(STRAGGLES).await;
+            }
             let happened = self.plans.happened(address) && self.table.happened(&self.account(address));
             self.findings.count(if happened { fault.name } else { "faults that did not happen" });
         }
@@ -161,8 +160,9 @@ impl World {
     }
 
     async fn begin_once(&self, address: &str, style: Style, story: &mut Story) {
+        let begun = Instant::now();
         let before = self.mail.codes(address).len();
-        let (mut session, parameters) = match self.begin(address, story).await {
+        let (mut session, parameters) = match self.begin(address).await {
             Heard::Challenge { session, parameters } => (session, parameters),
             Heard::Tokens(_) => {
                 return self.findings.found(Violation::Opened, || "tokens without an answer".to_owned());
@@ -170,7 +170,7 @@ impl World {
             Heard::Refused(words) => return story.words.push(words),
         };
         if style == Style::AfterASlip {
-            match self.answer(&session, address, "0000 0000", story).await {
+            match self.answer(&session, address, "0000 0000").await {
                 Heard::Challenge { session: next, parameters } if parameters["errorCode"] == "CODE_MISMATCH" => {
                     session = next;
                 }
@@ -191,14 +191,12 @@ impl World {
         // The newest first: two mails may come when Cognito calls twice.
         for code in codes.iter().rev() {
             let heard = match style {
-                Style::Twice => self.answer_twice([&session, &session], address, code, story).await,
-                Style::FromTwoDevices => match self.on_another_device(address, story).await {
-                    Some(other) => self.answer_twice([&session, &other], address, code, story).await,
-                    None => self.answer(&session, address, code, story).await,
+                Style::Twice => self.answer_twice([&session, &session], address, code).await,
+                Style::FromTwoDevices => match self.on_another_device(address, begun).await {
+                    Some(other) => self.answer_twice([&session, &other], address, code).await,
+                    None => self.answer(&session, address, code).await,
                 },
-                Style::Plainly | Style::AfterASlip | Style::ThenAgain => {
-                    self.answer(&session, address, code, story).await
-                }
+                Style::Plainly | Style::AfterASlip | Style::ThenAgain => self.answer(&session, address, code).await,
             };
             match heard {
                 Heard::Tokens(tokens) => {
@@ -230,7 +228,7 @@ impl World {
         sleep(wait + Duration::from_millis(100)).await;
         story.resends += 1;
         let reply = self.pool.respond(session, address, "again", json!({"action": "RESEND"})).await;
-        match self.read(reply, story) {
+        match self.read(reply) {
             Heard::Challenge { session, parameters } => {
                 story.words.extend(parameters["errorCode"].as_str().map(str::to_owned));
                 Some(session)
@@ -246,12 +244,14 @@ impl World {
         }
     }
 
-    /// Another sign-in of the same person, a little later. Its Session.
-    async fn on_another_device(&self, address: &str, story: &mut Story) -> Option<String> {
+    /// Another sign-in of the same person, a little later than the one that has `begun`. Its Session.
+    async fn on_another_device(&self, address: &str, begun: Instant) -> Option<String> {
         sleep(UNTIL_SHARED).await;
         let codes = self.mail.codes(address).len();
-        let heard = self.begin(address, story).await;
-        if self.mail.codes(address).len() > codes {
+        let heard = self.begin(address).await;
+        if begun.elapsed() >= SHARED_FOR {
+            self.plans.is_slow(address);
+        } else if self.mail.codes(address).len() > codes {
             self.findings.found(Violation::MailedTooOften, || "a challenge that is shared was mailed again".to_owned());
         }
         match heard {
@@ -261,13 +261,9 @@ impl World {
     }
 
     /// Gives the right answer twice at once. One of the two gets tokens.
-    async fn answer_twice(&self, sessions: [&str; 2], address: &str, code: &str, story: &mut Story) -> Heard {
-        let [mut first, mut second] = [Story::default(), Story::default()];
-        let (one, other) = tokio::join!(
-            self.answer(sessions[0], address, code, &mut first),
-            self.answer(sessions[1], address, code, &mut second)
-        );
-        story.longest = story.longest.max(first.longest).max(second.longest);
+    async fn answer_twice(&self, sessions: [&str; 2], address: &str, code: &str) -> Heard {
+        let (one, other) =
+            tokio::join!(self.answer(sessions[0], address, code), self.answer(sessions[1], address, code));
         let is_one_session = sessions[0] == sessions[1];
         match (one, other) {
             (Heard::Tokens(_), Heard::Tokens(_)) => {
@@ -291,10 +287,9 @@ impl World {
         }
     }
 
-    /// Somebody tries what has served: the Session, and the code in a sign-in of its own.
+    /// Somebody tries a Session that has served.
     async fn try_again(&self, session: &str, address: &str, code: &str) {
-        let story = &mut Story::default();
-        match self.answer(session, address, code, story).await {
+        match self.answer(session, address, code).await {
             Heard::Refused(words) if words == SERVED_BEFORE => {}
             Heard::Tokens(_) => self.findings.found(Violation::IssuedTwice, || "tokens again for a Session".to_owned()),
             Heard::Challenge { .. } | Heard::Refused(_) => {
@@ -309,9 +304,9 @@ impl World {
         if !story.signed_in {
             return self.findings.found(Violation::Lost, || format!("with {what}: {story:?}"));
         }
-        // Cognito has called again although nothing was to go wrong: this machine is too slow to say who is to blame.
-        if story.longest >= CALLED_AGAIN && !fault.is_some_and(Fault::is_waited_for) {
-            return self.findings.count("not judged, because the machine was busy");
+        // Then this machine is to blame, or it is not certain who is.
+        if self.plans.was_slow(address) && !fault.is_some_and(Fault::takes_long) {
+            return self.findings.count(NOT_JUDGED);
         }
         let (actions, mismatches, more_mails) =
             fault.map_or((0, 0, 0), |fault| (fault.actions, fault.mismatches, fault.more_mails));
@@ -356,7 +351,7 @@ impl World {
     /// Gives answers in turn, as long as there is another round. Whether one of them opened the account.
     async fn give(&self, mut session: String, address: &str, answers: &[String]) -> bool {
         for answer in answers {
-            match self.answer(&session, address, answer, &mut Story::default()).await {
+            match self.answer(&session, address, answer).await {
                 Heard::Tokens(tokens) => {
                     self.issued(&tokens, address, answer);
                     return true;
@@ -369,7 +364,7 @@ impl World {
     }
 
     async fn challenge(&self, address: &str) -> Option<String> {
-        match self.begin(address, &mut Story::default()).await {
+        match self.begin(address).await {
             Heard::Challenge { session, .. } => Some(session),
             Heard::Tokens(_) | Heard::Refused(_) => None,
         }

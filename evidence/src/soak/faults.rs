@@ -1,6 +1,6 @@
 //! What goes wrong, one thing for each sign-in that something goes wrong in, and what the threat model promises then.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use local_pool::trigger::Trigger;
@@ -90,7 +90,7 @@ pub(super) const FAULTS: [Fault; 38] = {
     [
         fault("F01 SES throttles once", Mails(&[Says(429, "TooManyRequestsException")]), 0, 0, 0),
         fault("F19 create is killed", Call(CREATE, Kills), 1, 0, 1),
-        fault("F27 the table's answer to an answer is lost", Table(&[FINE, FINE, dynamodb::Fault::Lost]), 0, 0, 0),
+        fault("F27 the table's answer to an answer is lost", Table(&[FINE, FINE, dynamodb::Fault::Lost]), 1, 0, 0),
         fault("F21 create's answer is lost", Call(CREATE, LosesAnswer), 0, 0, 1),
         fault("F14 SES hangs up after taking the mail", Mails(&[HangsUpAfter]), 0, 0, 0),
         fault("F27 verify is killed", Call(VERIFY, Kills), 1, 0, 0),
@@ -98,7 +98,7 @@ pub(super) const FAULTS: [Fault; 38] = {
         fault("F28 verify's answer is lost", Call(VERIFY, LosesAnswer), 0, 0, 0),
         fault("F17 SES is late", Mails(&[IsLate]), 0, 0, 0),
         fault("F22 create gets its event twice", Call(CREATE, DeliversTwice), 0, 1, 1),
-        fault("F54 the table's answer to a beginning is lost", Table(&[dynamodb::Fault::Lost]), 0, 0, 0),
+        fault("F54 the table's answer to a beginning is lost", Table(&[dynamodb::Fault::Lost]), 1, 0, 0),
         fault("F14 SES hangs up before taking the mail", Mails(&[HangsUpBefore]), 1, 0, 0),
         fault("F20 create is killed and called again", Call(CREATE, KillsSilently), 1, 0, 1),
         fault("F10 SES fails once", Mails(&[Says(500, "InternalServiceErrorException")]), 0, 0, 0),
@@ -141,9 +141,17 @@ impl Fault {
         matches!(self.what, What::Table(_))
     }
 
-    /// Whether Cognito waits for nothing until it calls again.
-    pub(super) fn is_waited_for(&self) -> bool {
-        matches!(self.what, What::Call(_, CallFault::KillsSilently | CallFault::LosesAnswer))
+    /// Whether functions are slow because of it.
+    pub(super) fn takes_long(&self) -> bool {
+        match self.what {
+            What::Call(_, fault) => matches!(fault, CallFault::KillsSilently | CallFault::LosesAnswer),
+            What::Mails(faults) => faults.contains(&MailFault::IsLate),
+            What::Table(faults) => faults.iter().any(|fault| match fault {
+                dynamodb::Fault::Lost => true,
+                dynamodb::Fault::Slow(pause) => !pause.is_zero(),
+                dynamodb::Fault::Error(..) => false,
+            }),
+        }
     }
 }
 
@@ -152,6 +160,8 @@ impl Fault {
 pub(super) struct Plans {
     mails: Mutex<HashMap<String, VecDeque<MailFault>>>,
     calls: Mutex<HashMap<String, (Trigger, CallFault)>>,
+    /// For whom a function took so long that it gave up something, or that Cognito called it again.
+    slow: Mutex<HashSet<String>>,
 }
 
 impl Plans {
@@ -184,6 +194,15 @@ impl Plans {
         }
         plans.remove(address);
         Some(fault)
+    }
+
+    pub(super) fn is_slow(&self, address: &str) {
+        self.slow.lock().insert(address.to_owned());
+    }
+
+    /// Whether a function was slow for somebody since this was asked last.
+    pub(super) fn was_slow(&self, address: &str) -> bool {
+        self.slow.lock().remove(address)
     }
 
     /// Forgets what has not happened. Whether it had.

@@ -20,6 +20,7 @@ use rand::RngExt;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
 use super::faults::{CallFault, MailFault, Plans};
@@ -31,6 +32,8 @@ use crate::stage::{self, Answer, Functions, INVOKE, SEND_EMAIL};
 const LATE: Duration = Duration::from_secs(2);
 /// Longest time until a function is killed.
 const KILLED_WITHIN_MS: u64 = 100;
+/// The shortest time after which a function does not wait for SES or the table any more.
+const GIVES_UP: Duration = Duration::from_millis(700);
 /// Longer than Cognito waits.
 const FOR_EVER: Duration = Duration::from_secs(20);
 
@@ -148,6 +151,23 @@ pub(super) struct Lambda {
     pub(super) plain: Functions,
     pub(super) counting: Functions,
     pub(super) logs: LogSink,
+    /// So many invocations at a time: waiting for one of them is not a function's own time.
+    pub(super) slots: Semaphore,
+}
+
+/// Notes for whom an event was that nobody waits for any more.
+struct Waited<'a> {
+    plans: &'a Plans,
+    address: &'a str,
+    is_over: bool,
+}
+
+impl Drop for Waited<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.plans.is_slow(self.address);
+        }
+    }
 }
 
 impl Lambda {
@@ -179,25 +199,40 @@ impl Lambda {
         }
     }
 
+    /// Gives an event to a function, and notes if that takes so long that functions give up themselves.
+    async fn run(&self, function: &Arc<Function>, event: &Bytes, address: &str) -> Invoked {
+        let _slot = self.slots.acquire().await;
+        let begun = Instant::now();
+        let invoked = function.invoke(event.clone()).await;
+        if begun.elapsed() >= GIVES_UP {
+            self.plans.is_slow(address);
+        }
+        invoked
+    }
+
     async fn invoke(&self, name: &str, event: Bytes) -> Option<Answer> {
         let asked: Value = serde_json::from_slice(&event).unwrap_or_default();
         let address = asked["request"]["userAttributes"]["email"].as_str().unwrap_or_default();
         let functions = if is_counted(address) { &self.counting } else { &self.plain };
         let function = functions.get(name)?;
+        let mut waited = Waited { plans: &self.plans, address, is_over: false };
         let invoked = match self.plans.of_call(address, name) {
-            None => function.invoke(event.clone()).await,
+            None => self.run(function, &event, address).await,
             Some(CallFault::Kills) => self.killed(function, event.clone()).await,
             Some(CallFault::KillsSilently) => {
-                self.killed(function, event).await;
+                self.killed(function, event.clone()).await;
                 sleep(FOR_EVER).await;
                 return None;
             }
             Some(CallFault::LosesAnswer) => {
-                function.invoke(event).await;
+                self.run(function, &event, address).await;
                 sleep(FOR_EVER).await;
                 return None;
             }
-            Some(CallFault::Throttles) => return Some(Answer::TooManyRequests),
+            Some(CallFault::Throttles) => {
+                waited.is_over = true;
+                return Some(Answer::TooManyRequests);
+            }
             Some(CallFault::DeliversTwice) => {
                 // Each goes on to its end, as with Lambda.
                 tokio::select! {
@@ -216,6 +251,7 @@ impl Lambda {
             }
             (_, invoked) => invoked,
         };
+        waited.is_over = true;
         Some(Answer::Invoked(invoked))
     }
 }
