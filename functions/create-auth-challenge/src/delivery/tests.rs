@@ -12,7 +12,7 @@ use auth_challenge::settings::{CreateSettings, MailSettings};
 use auth_challenge::user::{SignIn, User, WhyUnknown};
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use self::service::{Deed, Service, refuses, refuses_with, taken};
