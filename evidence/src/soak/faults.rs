@@ -147,7 +147,7 @@ impl Fault {
             What::Call(_, fault) => matches!(fault, CallFault::KillsSilently | CallFault::LosesAnswer),
             What::Mails(faults) => faults.contains(&MailFault::IsLate),
             What::Table(faults) => faults.iter().any(|fault| match fault {
-                dynamodb::Fault::Lost => true,
+                dynamodb::Fault::Lost | dynamodb::Fault::Ignored => true,
                 dynamodb::Fault::Slow(pause) => !pause.is_zero(),
                 dynamodb::Fault::Error(..) => false,
             }),
