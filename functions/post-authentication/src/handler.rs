@@ -69,3 +69,6 @@ impl Handler {
         Ok(false)
     }
 }
+
+#[cfg(test)]
+mod tests;
