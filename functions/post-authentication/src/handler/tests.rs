@@ -174,6 +174,8 @@ async fn t31_whatever_fails_the_sign_in_goes_on_and_the_log_says_why_in_our_word
         ("AccessDeniedException", "access_denied"),
         ("NotAuthorizedException", "access_denied"),
         ("InvalidParameterException", "attribute_refused"),
+        ("TooManyRequestsException", "throttled"),
+        ("ThrottlingException", "throttled"),
         ("UserNotFoundException", "user_not_found"),
         ("SomethingNewException", "refused"),
     ] {
