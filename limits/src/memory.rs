@@ -88,6 +88,18 @@ mod tests {
     }
 
     #[test]
+    fn f41_what_is_over_makes_room_to_the_second() {
+        for (second, remembered) in [(86_399, REMEMBERED), (86_400, 1)] {
+            let memory = Memory::default();
+            for n in 0..REMEMBERED {
+                fail(&memory, &n.to_string(), true, 0);
+            }
+            fail(&memory, "one more", true, second);
+            assert_eq!(memory.accounts.lock().len(), remembered, "{second}");
+        }
+    }
+
+    #[test]
     fn p17_when_there_is_no_room_that_one_goes_that_would_be_forgotten_first() {
         let memory = Memory::default();
         for n in 0..REMEMBERED as u64 {
@@ -96,6 +108,9 @@ mod tests {
         fail(&memory, "one more", true, REMEMBERED as u64);
         assert_eq!(memory.accounts.lock().len(), REMEMBERED);
         assert_eq!(fail(&memory, "1", true, REMEMBERED as u64), 1);
+        // Who is remembered takes nobody's place.
+        assert_eq!(fail(&memory, "1", true, REMEMBERED as u64), 2);
+        assert_eq!(fail(&memory, "2", true, REMEMBERED as u64), 1);
         assert_eq!(fail(&memory, "0", true, REMEMBERED as u64), 0);
         // What is over makes room for many.
         fail(&memory, "tomorrow", true, 200_000);

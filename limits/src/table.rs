@@ -241,3 +241,26 @@ impl Seen {
         Some(Seen { version, account })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_too_late_waits_not_at_all_and_then_by_chance_longer_and_longer_up_to_a_bound() {
+        let mut longest = [Duration::ZERO; 10];
+        for _ in 0..2_000 {
+            let mut pauses = Pauses::default();
+            for (place, longest) in longest.iter_mut().enumerate() {
+                let pause = pauses.next(&mut UnwrapErr(SysRng));
+                let bound = Duration::from_millis(5 * (2_u64.pow(place as u32) - 1)).min(LONGEST_PAUSE);
+                assert!(pause <= bound, "{pause:?} at {place}");
+                *longest = pause.max(*longest);
+            }
+        }
+        for (place, longest) in longest.into_iter().enumerate() {
+            let bound = Duration::from_millis(5 * (2_u64.pow(place as u32) - 1)).min(LONGEST_PAUSE);
+            assert!(longest >= bound * 9 / 10, "{longest:?} at {place}");
+        }
+    }
+}

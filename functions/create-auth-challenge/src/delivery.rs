@@ -244,8 +244,6 @@ fn judge(answer: Result<SendEmailOutput, SdkError<SendEmailError>>, settings: &S
                 (429, _) | (_, Some("TooManyRequestsException" | "Throttling" | "ThrottlingException")) => {
                     CertainlyNotTaken("throttled")
                 }
-                // Without a code it may be a proxy that speaks, and SES may have taken the mail.
-                (500.., None) => Over(Unknown),
                 (500.., Some(_)) => CertainlyNotTaken("service_error"),
                 (_, Some("MessageRejected")) if error.message().is_some_and(names_sender) => {
                     failed("sender_not_verified")
@@ -259,6 +257,7 @@ fn judge(answer: Result<SendEmailOutput, SdkError<SendEmailError>>, settings: &S
                 (_, Some("NotFoundException")) => failed("not_found"),
                 (_, Some("AccessDeniedException")) => failed("access_denied"),
                 (400..500, _) => failed("refused"),
+                // A status of 500 and more without a code, say: it may be a proxy that speaks, and SES may have taken the mail.
                 _ => Over(Unknown),
             }
         }

@@ -71,4 +71,9 @@ impl Handler {
 }
 
 #[cfg(test)]
+#[path = "../../../limits/tests/it/dynamodb.rs"]
+mod dynamodb;
+#[cfg(test)]
 mod killed;
+#[cfg(test)]
+mod tests;

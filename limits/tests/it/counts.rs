@@ -93,9 +93,43 @@ async fn an_account_can_be_looked_at_without_the_right_to_read_and_is_left_as_it
     assert!(account.has("a proof", NOW) && !account.has("another", NOW));
     assert_eq!(dynamodb.tables.lock().unwrap().items, before);
 
-    let refuse = Fault::Error(400, "AccessDeniedException");
-    dynamodb.tables.lock().unwrap().always = Some(refuse);
-    assert_eq!(proofs.look(&alice()).await, Err("access_denied"));
+    for (status, error, reason) in [
+        (400, "AccessDeniedException", "access_denied"),
+        (400, "ResourceNotFoundException", "table_not_found"),
+        (400, "ProvisionedThroughputExceededException", "throttled"),
+        (400, "ThrottlingException", "throttled"),
+        (400, "ValidationException", "refused"),
+        (500, "InternalServerError", "service_error"),
+    ] {
+        dynamodb.tables.lock().unwrap().always = Some(Fault::Error(status, error));
+        assert_eq!(proofs.look(&alice()).await, Err(reason), "{error}");
+    }
+}
+
+/// Else a table whose refusals come without the old item would be asked until the time is over, and by every call.
+#[tokio::test]
+async fn f55_a_refusal_that_does_not_say_what_is_there_fails_closed_at_once() {
+    let dynamodb = DynamoDb::start().await;
+    dynamodb.tables.lock().unwrap().faults.push_back(Fault::Error(400, "ConditionalCheckFailedException"));
+    assert_eq!(answer(&counts(&dynamodb), &challenge(1), "1").await, Err(Unavailable));
+    assert_eq!(dynamodb.tables.lock().unwrap().requests, 1);
+}
+
+#[tokio::test]
+async fn to_connect_asks_for_nothing_and_the_first_count_needs_no_second_connection() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let counts = counts_at(&format!("http://{}", listener.local_addr().unwrap()), DIGITS, &[]);
+    let (_, connected) = tokio::join!(counts.connect(), listener.accept());
+    let (stream, _) = connected.unwrap();
+    let mut octets = [0; 1];
+    assert!(stream.try_read(&mut octets).is_err(), "something was asked for");
+    let challenge = challenge(1);
+    let counting = answer(&counts, &challenge, "1");
+    tokio::select! {
+        _ = counting => panic!("nobody has answered"),
+        _ = listener.accept() => panic!("a second connection"),
+        readable = stream.readable() => readable.unwrap(),
+    }
 }
 
 async fn start(counts: &Counts, n: u64) -> Result<Result<ChallengeState, Limited>, Unavailable> {

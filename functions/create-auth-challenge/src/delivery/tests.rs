@@ -228,6 +228,80 @@ async fn t25_f02_to_f07_f16_refusals_are_told_unless_they_are_about_the_recipien
     check([of("sign-in@example.com")], NOT_SENT, 1).await;
 }
 
+/// Nobody else hears why, and each has to be mended in another place.
+#[tokio::test]
+async fn r40_the_log_says_in_our_words_why_a_mail_was_not_sent() {
+    let attempted = async |status: u16, code: &str| {
+        let service = Service::start([refuses(status, code)]).await;
+        let challenge = first(&alice());
+        let Deliver::Mail(message) = &challenge.deliver else { panic!("no mail") };
+        let delivery = delivery(&service.url);
+        let mail = delivery.templates.render(message).unwrap();
+        delivery.attempt(message, &mail, Instant::now() + BUDGET).await
+    };
+    for (code, reason) in [
+        ("AccountSuspendedException", "account_suspended"),
+        ("SendingPausedException", "sending_paused"),
+        ("LimitExceededException", "limit_exceeded"),
+        ("MailFromDomainNotVerifiedException", "mail_from_domain_not_verified"),
+        ("NotFoundException", "not_found"),
+        ("AccessDeniedException", "access_denied"),
+        ("SomethingNewException", "refused"),
+    ] {
+        assert_eq!(attempted(400, code).await, Attempt::Over(Sent::Failed { reason, outage: LONG_OUTAGE }), "{code}");
+    }
+    assert_eq!(attempted(400, "MessageRejected").await, Attempt::Over(Sent::NotToThisRecipient("message_rejected")));
+    assert_eq!(attempted(400, "BadRequestException").await, Attempt::Over(Sent::Refused("bad_request")));
+    for (status, code, reason) in [
+        (429, "TooManyRequestsException", "throttled"),
+        (400, "TooManyRequestsException", "throttled"),
+        (503, "ServiceUnavailable", "service_error"),
+    ] {
+        assert_eq!(attempted(status, code).await, Attempt::CertainlyNotTaken(reason), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_mail_goes_out_from_the_region_of_ses_with_the_functions_version_if_it_has_one() {
+    for (given, region, version) in [
+        (&[][..], "eu-west-1", None),
+        (&[("SES_REGION", "us-east-1"), ("AWS_LAMBDA_FUNCTION_VERSION", "7")], "us-east-1", Some("7")),
+        (&[("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")], "eu-west-1", Some("LATEST")),
+    ] {
+        let service = Service::start([taken()]).await;
+        let environment = environment(&service.url);
+        let vars = |name: &str| match given.iter().find(|(variable, _)| *variable == name) {
+            Some((_, value)) => Some((*value).to_owned()),
+            None => environment(name),
+        };
+        let templates = Templates::new(MailSettings::from_vars(&vars).unwrap()).unwrap();
+        let (ses, aws) = (SesSettings::from_vars(&vars).unwrap(), AwsSettings::from_vars(&vars).unwrap());
+        let delivery = Delivery::new(ses, templates, aws).unwrap();
+        assert_eq!(perform(&delivery, &first(&alice())).await, Ok(()));
+        let [(head, mail)] = &service.requests()[..] else { panic!("not one request") };
+        assert!(head.contains(&format!("/{region}/ses/aws4_request")), "{head}");
+        let tag = |name: &str, value: &str| json!({"Name": name, "Value": value});
+        let tags: Vec<_> = version.map(|version| tag("function-version", version)).into_iter().collect();
+        assert_eq!(mail["EmailTags"], json!([tags, vec![tag("locale", "en")]].concat()));
+    }
+}
+
+#[tokio::test]
+async fn a_rehearsal_connects_and_mails_nothing() {
+    let service = Service::start([taken()]).await;
+    let delivery = delivery(&service.url);
+    delivery.rehearse(settings().challenge.format).await;
+    assert_eq!(perform(&delivery, &first(&alice())).await, Ok(()));
+    // The mail has found the connection there.
+    assert_eq!((service.connections(), service.requests().len()), (1, 1));
+    let alone = Service::start([taken()]).await;
+    self::delivery(&alone.url).rehearse(settings().challenge.format).await;
+    while alone.connections() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(alone.requests().len(), 0);
+}
+
 #[tokio::test]
 async fn a_kept_connection_that_was_closed_meanwhile_costs_no_mail() {
     // Promises to keep the connection, and closes it.

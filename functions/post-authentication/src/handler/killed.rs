@@ -1,7 +1,5 @@
 //! Lambda may stop a function at any point, and Cognito calls it again. (G13)
 
-#[path = "../../../../limits/tests/it/dynamodb.rs"]
-mod dynamodb;
 #[path = "../../../../limits/tests/it/stopped.rs"]
 mod stopped;
 
@@ -18,8 +16,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-use self::dynamodb::{DynamoDb, Fault};
 use self::stopped::{places, stopped_after};
+use super::dynamodb::{DynamoDb, Fault};
 use super::*;
 
 const NOW: UnixSeconds = UnixSeconds(1_767_268_800);
