@@ -64,6 +64,8 @@ const REMEMBERED: usize = 64;
 const STARTING: usize = 4;
 /// Accounts of each kind; none is called twice at a time.
 const ACCOUNTS: usize = 32;
+/// Calls of each way to wait that has to be found: these cost nothing.
+const PRETENDED: usize = 20_000;
 /// Cognito's repeats are over: who begins again then is limited.
 const NO_REPEAT: Duration = Duration::from_secs(16);
 /// The median of SES's delay, and what its logarithm varies by.
@@ -241,9 +243,9 @@ impl World {
     }
 
     /// Starts all environments, by as many calls at once as there are; lets the accounts have their mails that are to be limited; and
-    /// calls all kinds as they will be measured, until each environment has sent as many mails as it remembers: how long those
-    /// took that it sent while it started says nothing.
-    async fn warm_up(self: &Arc<World>, at_once: usize) -> stage::Result<()> {
+    /// calls all kinds as they will be measured, until each environment has sent as many mails as it remembers, or a quarter of `calls`: how
+    /// long those took that it sent while it started says nothing.
+    async fn warm_up(self: &Arc<World>, calls: usize, at_once: usize) -> stage::Result<()> {
         for place in [Where::WithoutTable, Where::WithTable].repeat(STARTING) {
             let mut calls = JoinSet::new();
             for number in 0..at_once {
@@ -260,7 +262,7 @@ impl World {
             }
         }
         sleep(NO_REPEAT).await;
-        self.measure(REMEMBERED * at_once, at_once).await?;
+        self.measure(REMEMBERED.min(calls / 4) * at_once, at_once).await?;
         Ok(())
     }
 
@@ -383,7 +385,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> io::Result<Exi
 async fn enumerate(arguments: &Arguments) -> stage::Result<Sum> {
     let at_once = arguments.at_once.clamp(1, ACCOUNTS);
     let world = World::start(at_once).await?;
-    world.warm_up(at_once).await?;
+    world.warm_up(arguments.calls, at_once).await?;
     let begun = Instant::now();
     let heard = world.measure(arguments.calls, at_once).await?;
     let seconds = begun.elapsed().as_secs_f64();
@@ -421,8 +423,8 @@ fn judged(heard: &BTreeMap<Kind, Heard>, quickest_mail: Duration) -> Sum {
     // All that a call takes beside the mail, at the least.
     let rest = found.began.iter().min().copied().unwrap_or_default().saturating_sub(quickest_mail);
     let sleeps = |longest: u64| -> Vec<Duration> {
-        let sleep = |_: &Duration| rest + Duration::from_micros(UnwrapErr(SysRng).random_range(0..=longest * 1_000));
-        found.began.iter().map(sleep).collect()
+        let sleep = || rest + Duration::from_micros(UnwrapErr(SysRng).random_range(0..=longest * 1_000));
+        std::iter::repeat_with(sleep).take(PRETENDED).collect()
     };
     let control =
         |words: &str, longest| Pair { words: words.to_owned(), compared: Compared::of(&found.began, &sleeps(longest)) };
@@ -456,8 +458,11 @@ impl Sum {
             self.mails
         );
         let tell = |pair: &Pair, verdict| {
-            let Compared { auc, bound, ks_p } = pair.compared;
-            format!("{:<50} AUC {auc:.4} (0.5 ± {bound:.4}), KS p {ks_p:.4} {verdict}\n", pair.words)
+            let Compared { auc, auc_bound, gap, gap_bound, ks_p } = pair.compared;
+            format!(
+                "{:<48} AUC {auc:.4} (0.5 ± {auc_bound:.4}), gap {gap:.4} (to {gap_bound:.4}), p {ks_p:.4} {verdict}\n",
+                pair.words
+            )
         };
         for pair in &self.pairs {
             text += &tell(pair, if pair.compared.are_told_apart() { "TOLD APART" } else { "" });
@@ -490,12 +495,14 @@ impl Sum {
         if self.difference_is_seen {
             line["controls_found"] = (line["controls_found"].as_u64().unwrap_or_default() + 1).into();
         }
-        if let Some(Compared { auc, bound, .. }) = worst {
+        if let Some(Compared { auc, auc_bound, gap_bound, .. }) = worst {
             line["worst_auc"] = rounded(auc).into();
-            line["bound"] = rounded(bound).into();
+            line["auc_bound"] = rounded(auc_bound).into();
+            line["gap_bound"] = rounded(gap_bound).into();
         }
         for pair in &self.pairs {
-            line[format!("auc {}", pair.words)] = rounded(pair.compared.auc).into();
+            line[format!("AUC {}", pair.words)] = rounded(pair.compared.auc).into();
+            line[format!("gap {}", pair.words)] = rounded(pair.compared.gap).into();
         }
         line
     }

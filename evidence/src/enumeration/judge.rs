@@ -4,9 +4,13 @@ use std::f64::consts::PI;
 use std::time::Duration;
 
 /// As far from one half as the chance may always be that a call of one kind lasts longer than one of the other.
-const ALWAYS: f64 = 0.02;
+const AUC_ALWAYS: f64 = 0.02;
 /// And as many standard errors: of a hundred such comparisons chance alone exceeds it in fewer than one in a thousand times.
 const STANDARD_ERRORS: f64 = 4.5;
+/// As large as the gap between two distributions may always be: calls may differ without one kind being the slower.
+const GAP_ALWAYS: f64 = 0.05;
+/// And so large as chance makes it once in a hundred thousand times, in units of the square root of the samples' harmonic size.
+const GAP_BY_CHANCE: f64 = 2.47;
 
 /// Two kinds of calls, compared.
 #[derive(Clone, Copy, Debug)]
@@ -15,8 +19,12 @@ pub(super) struct Compared {
     /// be told apart.
     pub(super) auc: f64,
     /// How far from 0.5 it may be for so many calls.
-    pub(super) bound: f64,
-    /// The chance that two samples of one kind differ as much (Kolmogorov and Smirnov).
+    pub(super) auc_bound: f64,
+    /// The largest gap between the shares of calls that last no longer than any duration (Kolmogorov and Smirnov).
+    pub(super) gap: f64,
+    /// How large it may be for so many calls.
+    pub(super) gap_bound: f64,
+    /// The chance that it is as large between two samples of one kind.
     pub(super) ks_p: f64,
 }
 
@@ -29,16 +37,19 @@ impl Compared {
         });
         let (n, m) = (one.len() as f64, other.len() as f64);
         let standard_error = ((n + m + 1.0) / (12.0 * n * m)).sqrt();
+        let (gap, size) = (gap(&one, &other), (n * m / (n + m)).sqrt());
         Compared {
             auc: auc(&one, &other),
-            bound: ALWAYS.max(STANDARD_ERRORS * standard_error),
-            ks_p: ks_p(&one, &other),
+            auc_bound: AUC_ALWAYS.max(STANDARD_ERRORS * standard_error),
+            gap,
+            gap_bound: GAP_ALWAYS.max(GAP_BY_CHANCE / size),
+            ks_p: ks_p(gap, size),
         }
     }
 
     pub(super) fn are_told_apart(self) -> bool {
         // Also where there was nothing to compare.
-        self.auc.is_nan() || (self.auc - 0.5).abs() > self.bound
+        self.auc.is_nan() || (self.auc - 0.5).abs() > self.auc_bound || self.gap > self.gap_bound
     }
 }
 
@@ -50,16 +61,17 @@ fn auc(one: &[Duration], other: &[Duration]) -> f64 {
     other.iter().map(shorter).sum::<f64>() / (one.len() * other.len()) as f64
 }
 
-/// The asymptotic one, with Stephens' correction for small samples.
-fn ks_p(one: &[Duration], other: &[Duration]) -> f64 {
-    let (n, m) = (one.len() as f64, other.len() as f64);
+fn gap(one: &[Duration], other: &[Duration]) -> f64 {
     let gap = |duration: &Duration| {
-        let share = |sample: &[Duration], size: f64| sample.partition_point(|d| d <= duration) as f64 / size;
-        (share(one, n) - share(other, m)).abs()
+        let share = |sample: &[Duration]| sample.partition_point(|d| d <= duration) as f64 / sample.len() as f64;
+        (share(one) - share(other)).abs()
     };
-    let largest = one.iter().chain(other).map(gap).fold(0.0, f64::max);
-    let size = (n * m / (n + m)).sqrt();
-    let lambda = (size + 0.12 + 0.11 / size) * largest;
+    one.iter().chain(other).map(gap).fold(0.0, f64::max)
+}
+
+/// The asymptotic one, with Stephens' correction for small samples. `size`: the square root of their harmonic size.
+fn ks_p(gap: f64, size: f64) -> f64 {
+    let lambda = (size + 0.12 + 0.11 / size) * gap;
     if lambda < 1.18 {
         // The series below converges slowly here; this one is the same function.
         let term = |k: i32| (-f64::from((2 * k - 1).pow(2)) * PI * PI / (8.0 * lambda * lambda)).exp();
@@ -90,11 +102,17 @@ mod tests {
     /// A table of the distribution: the chance to exceed 1.36 is one in twenty, and 0.83 one in two.
     #[test]
     fn the_chance_of_a_gap_is_that_of_the_tables() {
-        let with_gap = |gap: u64| ks_p(&ms(1..=1_000), &ms(1 + gap..=1_000 + gap));
         let size = 500_f64.sqrt();
-        let gap_for = |lambda: f64| (lambda / (size + 0.12) * 1_000.0).round() as u64;
-        assert!((with_gap(gap_for(1.36)) - 0.05).abs() < 0.003);
-        assert!((with_gap(gap_for(0.83)) - 0.5).abs() < 0.02);
+        let of = |lambda: f64| ks_p(lambda / (size + 0.12), size);
+        assert!((of(1.36) - 0.05).abs() < 0.003);
+        assert!((of(0.83) - 0.5).abs() < 0.02);
+        assert!(of(0.2) > 0.999 && of(3.0) < 1e-6);
+    }
+
+    #[test]
+    fn g10_what_differs_by_its_spread_alone_is_told_apart() {
+        let wide = Compared::of(&ms((0..2_000).step_by(2)), &ms(500..1_500));
+        assert!((wide.auc - 0.5).abs() < 0.001 && wide.are_told_apart(), "{wide:?}");
     }
 
     #[test]

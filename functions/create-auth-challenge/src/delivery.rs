@@ -125,7 +125,9 @@ impl Delivery {
             }
             Deliver::Pretend(why) => {
                 let (lasts, fails) = self.observe(|observed| observed.imitate(Instant::now(), chance));
-                sleep_until(begun + lasts).await;
+                let end = begun + lasts;
+                sleep_until(end).await;
+                self.observe(|observed| observed.woke(end.elapsed()));
                 let duration_ms = begun.elapsed().as_millis() as u64;
                 tracing::info!(reason = ?why, challenge = id, mail, duration_ms, "mail_withheld");
                 fails

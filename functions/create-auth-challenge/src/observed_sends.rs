@@ -14,6 +14,9 @@ const ENOUGH: usize = 4;
 /// has not sent yet.
 const USUAL_MS: [u64; 16] = [38, 47, 53, 59, 63, 68, 73, 78, 83, 88, 94, 101, 109, 120, 136, 169];
 
+/// A sleep that ends later than this says nothing of how late they usually end.
+const LATE_AT_MOST: Duration = Duration::from_millis(20);
+
 /// The last sends of this function's environment.
 #[derive(Default)]
 pub(crate) struct ObservedSends {
@@ -21,6 +24,8 @@ pub(crate) struct ObservedSends {
     durations: VecDeque<Duration>,
     /// How long the last send lasted and when its failure ceases to count, if it failed.
     failure: Option<(Duration, Instant)>,
+    /// How late sleeps end on average, the newer ones counting for more.
+    late: Duration,
 }
 
 impl ObservedSends {
@@ -34,15 +39,22 @@ impl ObservedSends {
         }
     }
 
-    /// How long a send that begins at `now` would last, and whether it would fail.
+    /// Remembers that a sleep has ended so much too late.
+    pub(crate) fn woke(&mut self, late: Duration) {
+        self.late = (self.late * 7 + late.min(LATE_AT_MOST)) / 8;
+    }
+
+    /// How long to sleep from `now` on, to wait as long as a send lasts, and whether it would fail. A sleep ends at the timer's next
+    /// millisecond, or when the machine finds time, which in a send is a part of how long it lasted: so it is meant to end earlier.
     pub(crate) fn imitate(&self, now: Instant, chance: &mut impl Rng) -> (Duration, bool) {
-        match self.failure {
+        let (lasted, fails) = match self.failure {
             Some((lasted, until)) if now < until => (lasted, true),
             _ if self.durations.len() < ENOUGH => {
                 (Duration::from_millis(USUAL_MS[chance.random_range(0..USUAL_MS.len())]), false)
             }
             _ => (self.durations[chance.random_range(0..self.durations.len())], false),
-        }
+        };
+        (lasted.saturating_sub(self.late), fails)
     }
 }
 
@@ -84,6 +96,24 @@ mod tests {
         // The oldest is forgotten first.
         observed.record(MS * 999, None);
         assert_eq!(imitated(&observed, now), successes((301..364).chain([999])));
+    }
+
+    #[tokio::test]
+    async fn t26_r31_who_gets_no_mail_does_not_wait_longer_for_sleeps_that_end_late() {
+        let now = Instant::now();
+        let mut observed = ObservedSends::default();
+        for _ in 0..ENOUGH {
+            observed.record(MS * 60, None);
+        }
+        for _ in 0..64 {
+            observed.woke(MS * 2);
+        }
+        let all = imitated(&observed, now);
+        assert!(all.iter().all(|(lasts, _)| lasts.abs_diff(MS * 58) < MS / 10), "{all:?}");
+        // One that was very late is an accident.
+        observed.woke(MS * 3_000);
+        let all = imitated(&observed, now);
+        assert!(all.iter().all(|(lasts, _)| *lasts > MS * 55), "{all:?}");
     }
 
     #[tokio::test]
