@@ -15,6 +15,7 @@ mod mail;
 mod service;
 #[path = "../../cli/tests/it/spellings.rs"]
 mod spellings;
+mod tls;
 mod world;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ use tokio::task::JoinSet;
 use self::cell::Cell;
 use self::dynamodb::{DynamoDb, Fault as TableDoes};
 use self::service::{Deed as SesDoes, Service, refuses, refuses_with, taken};
+use self::tls::Certificates;
 use self::world::{Programs, Run};
 use crate::traceability;
 
@@ -138,7 +140,9 @@ async fn measure(arguments: &Arguments) -> io::Result<Matrix> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = folder.parent().unwrap_or(folder);
     let paths = build::functions(root, "dev", &Trigger::ALL).await.map_err(io::Error::other)?;
-    let programs = Arc::new(Programs { paths, starting: Semaphore::new(STARTS_AT_A_TIME) });
+    let folder = paths.values().next().and_then(|program| program.parent()).unwrap_or(root);
+    let certificates = Certificates::make(folder)?;
+    let programs = Arc::new(Programs { paths, starting: Semaphore::new(STARTS_AT_A_TIME), certificates });
     let wanted = |cell: &Cell| arguments.only.as_ref().is_none_or(|only| cell.name().contains(only.as_str()));
     let all = cells();
     let reasons = reasons()?;
