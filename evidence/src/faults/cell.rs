@@ -8,6 +8,7 @@ use auth_challenge::trigger::TriggerError;
 use local_pool::trigger::Trigger;
 use serde_json::{Map, Value, json};
 
+use super::tls::Certificate;
 use super::{SesDoes, TableDoes};
 
 /// One run of the functions.
@@ -46,6 +47,8 @@ pub(crate) enum Ses {
     Does(Vec<SesDoes>),
     /// The same, but the function wants to speak TLS.
     DoesNotSpeakTls(Vec<SesDoes>),
+    /// It speaks TLS, shows this certificate, and takes every mail.
+    SpeaksTls(Certificate),
     NobodyListens,
     HasNoAddress,
 }

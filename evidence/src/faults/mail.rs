@@ -5,6 +5,7 @@ use std::time::Duration;
 use auth_challenge::trigger::TriggerError;
 
 use super::cell::{Cell, Outcome, Person, Ses, Step, Typed, error};
+use super::tls::Certificate;
 use super::{SesDoes, refuses, refuses_with, taken};
 
 /// One way in which a mail goes wrong, and what must come of the first mail of somebody who is known.
@@ -78,6 +79,14 @@ fn rows() -> Vec<Row> {
         ..row("F12", "the handshake hangs",                      vec![],                                                  told,   0, 0, "not_connected") },
         Row { ses: Ses::DoesNotSpeakTls(vec![SesDoes::ResetAtOnce]), ages: COLD,
         ..row("F12", "the handshake is reset",                   vec![],                                                  told,   0, 0, "not_connected") },
+        Row { ses: Ses::SpeaksTls(Certificate::OfAnotherName),
+        ..row("F12", "a certificate of another name",            vec![],                                                  told,   0, 0, "not_connected") },
+        Row { ses: Ses::SpeaksTls(Certificate::Expired),
+        ..row("F12", "a certificate that has expired",           vec![],                                                  told,   0, 0, "not_connected") },
+        Row { ses: Ses::SpeaksTls(Certificate::VouchedForByNobody),
+        ..row("F12", "a certificate that nobody vouches for",    vec![],                                                  told,   0, 0, "not_connected") },
+        Row { ses: Ses::SpeaksTls(Certificate::Good),
+        ..row("F12", "nothing, over TLS",                        vec![],                                                  silent, 1, 1, "challenge_sent") },
         row("F12", "a clock is wrong, so is the signature",      vec![refuses(403, "InvalidSignatureException")],         told,   1, 0, "\"refused\""),
         Row { ages: COLD,
         ..row("F13", "the first connection is reset",            vec![SesDoes::ResetAtOnce, taken()],                     silent, 1, 1, "challenge_sent") },
@@ -139,6 +148,9 @@ fn cell(row: &Row, age: Age, resend: bool, has_table: bool, who: &str, person: &
     if age == Age::Cold {
         cell.setup.ses = row.ses.clone();
     } else {
+        if let Ses::SpeaksTls(_) = row.ses {
+            cell.setup.ses = Ses::SpeaksTls(Certificate::Good);
+        }
         for number in 0..4 {
             cell = cell.then(Step::BeginBy(Person::other(number)), Outcome::Challenge);
         }

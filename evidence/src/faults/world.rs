@@ -21,6 +21,7 @@ use tokio::time::sleep;
 
 use super::cell::{ADDRESS, ATTRIBUTE, KEY, METADATA, NAME, NEXT_KEY, OTHERS, SESSION};
 use super::cell::{Cell, Outcome, Payload, Person, Round, Ses, Step, Typed};
+use super::tls::{Certificates, Door};
 use super::{DynamoDb, Service, spellings};
 
 /// Cognito waits for 5 s; half a second is for what lies between it and the function.
@@ -40,6 +41,7 @@ const TABLE: &str = "limits";
 pub(crate) struct Programs {
     pub(crate) paths: BTreeMap<&'static str, PathBuf>,
     pub(crate) starting: Semaphore,
+    pub(crate) certificates: Certificates,
 }
 
 /// What came of a cell.
@@ -64,6 +66,8 @@ struct World<'a> {
     variables: BTreeMap<String, String>,
     log: Option<&'static str>,
     ses: Service,
+    /// Before SES, where it speaks TLS.
+    door: Option<Door>,
     cognito: Service,
     table: Option<DynamoDb>,
     /// What was last put into the table.
@@ -116,6 +120,10 @@ pub(crate) async fn run(cell: &Cell, programs: &Programs, log_level: &str) -> Ru
 impl<'a> World<'a> {
     async fn new(cell: &Cell, programs: &'a Programs, log_level: &str) -> World<'a> {
         let ses = Service::start([]).await;
+        let door = match cell.setup.ses {
+            Ses::SpeaksTls(_) => Door::open(&ses.url, &programs.certificates).await.ok(),
+            Ses::Does(_) | Ses::DoesNotSpeakTls(_) | Ses::NobodyListens | Ses::HasNoAddress => None,
+        };
         let cognito = Service::start([super::SesDoes::Answer(200, "{}".to_owned())]).await;
         let table = if cell.setup.has_table { Some(DynamoDb::start().await) } else { None };
         let mut variables = BTreeMap::from(
@@ -140,6 +148,7 @@ impl<'a> World<'a> {
             variables,
             log: cell.setup.log,
             ses,
+            door,
             cognito,
             table,
             item: None,
@@ -163,6 +172,15 @@ impl<'a> World<'a> {
             Ses::DoesNotSpeakTls(deeds) => {
                 self.ses.does(deeds.clone());
                 url = url.replace("http:", "https:");
+            }
+            Ses::SpeaksTls(certificate) => {
+                self.ses.does([super::taken()]);
+                if let Some(door) = &self.door {
+                    door.show(&self.programs.certificates, *certificate);
+                    url.clone_from(&door.url);
+                }
+                let bundle = self.programs.certificates.bundle.display().to_string();
+                self.variables.insert("AWS_CA_BUNDLE".to_owned(), bundle);
             }
             Ses::NobodyListens => self.ses.stop(),
             Ses::HasNoAddress => url = "http://ses.invalid".to_owned(),
