@@ -52,7 +52,8 @@ LEAST_CAUGHT, MOST_EXCUSES = 0.95, 10
 
 def copy_tree() -> None:
     shutil.rmtree(TREE, ignore_errors=True)
-    files = subprocess.run(["git", "ls-files", "-z", "-co", "--exclude-standard"], check=True, stdout=subprocess.PIPE).stdout
+    list_files = ["git", "ls-files", "-z", "-co", "--exclude-standard"]
+    files = subprocess.run(list_files, check=True, stdout=subprocess.PIPE).stdout
     for name in filter(None, files.decode().split("\0")):
         if os.path.isfile(name):
             (TREE / name).parent.mkdir(parents=True, exist_ok=True)
@@ -89,8 +90,12 @@ def judged_again(group: str, packages: list[str], found: list[dict], missed: lis
     files = {name.split(":")[0] for name in names}
     options = [word for file in sorted(files) for word in ("-f", file)] + ["-F", "|".join(map(re.escape, sorted(names)))]
     tests, which = SECOND_JUDGES[group]
-    again = {outcome["name"]: outcome["outcome"] for outcome in judged(f"{group}-again", packages, tests, which, *options)}
-    return [{**outcome, "outcome": again.get(outcome["name"], outcome["outcome"]) if outcome["name"] in names else outcome["outcome"]} for outcome in found]
+    tried = judged(f"{group}-again", packages, tests, which, *options)
+    again = {outcome["name"]: outcome["outcome"] for outcome in tried}
+    return [
+        {**outcome, "outcome": again.get(outcome["name"], outcome["outcome"])} if outcome["name"] in names else outcome
+        for outcome in found
+    ]
 
 
 def environment_of(added: dict[str, str]) -> dict[str, str]:
@@ -121,7 +126,8 @@ if asked.shard:
     options += ["--sharding", "round-robin", "--shard", asked.shard]
 if asked.since:
     WORK.mkdir(parents=True, exist_ok=True)
-    (WORK / "since.diff").write_bytes(subprocess.run(["git", "diff", asked.since], check=True, stdout=subprocess.PIPE).stdout)
+    diff = subprocess.run(["git", "diff", asked.since], check=True, stdout=subprocess.PIPE).stdout
+    (WORK / "since.diff").write_bytes(diff)
     options += ["--in-diff", str(WORK / "since.diff")]
 
 began = time.monotonic()
@@ -159,7 +165,7 @@ holds = bool(control) and not noticed and not in_core and share >= LEAST_CAUGHT 
 print(json.dumps({
     "gate": "G5", "holds": holds, "form": "short" if short else "full", "mutants": len(outcomes), "caught": len(caught),
     "missed": len(missed), "missed_in_core": len(in_core), "timeouts": len(timeouts), "unviable": len(unviable),
-    "excuses": len(excuses), "excused": left_out, "caught_percent": round(100 * share, 2), "control_missed": len(control) - len(noticed),
-    "seconds": round(time.monotonic() - began),
+    "excuses": len(excuses), "excused": left_out, "caught_percent": round(100 * share, 2),
+    "control_missed": len(control) - len(noticed), "seconds": round(time.monotonic() - began),
 }))
 sys.exit(0 if holds else 1)

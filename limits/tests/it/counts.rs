@@ -9,6 +9,7 @@ use auth_challenge::limits::{Account, AccountKey, Answered, Limited};
 use auth_challenge::settings::{AwsSettings, LimitsSettings};
 use futures_util::future::join_all;
 use limits_table::{Counts, Proofs, Unavailable};
+use tokio::time::timeout;
 
 use crate::dynamodb::{DynamoDb, Fault};
 
@@ -119,8 +120,8 @@ async fn f55_a_refusal_that_does_not_say_what_is_there_fails_closed_at_once() {
 async fn to_connect_asks_for_nothing_and_the_first_count_needs_no_second_connection() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let counts = counts_at(&format!("http://{}", listener.local_addr().unwrap()), DIGITS, &[]);
-    let (_, connected) = tokio::join!(counts.connect(), listener.accept());
-    let (stream, _) = connected.unwrap();
+    let connecting = async { tokio::join!(counts.connect(), listener.accept()).1 };
+    let (stream, _) = timeout(Duration::from_secs(10), connecting).await.expect("a connection").unwrap();
     let mut octets = [0; 1];
     assert!(stream.try_read(&mut octets).is_err(), "something was asked for");
     let challenge = challenge(1);

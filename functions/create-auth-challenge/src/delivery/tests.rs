@@ -296,9 +296,12 @@ async fn a_rehearsal_connects_and_mails_nothing() {
     assert_eq!((service.connections(), service.requests().len()), (1, 1));
     let alone = Service::start([taken()]).await;
     self::delivery(&alone.url).rehearse(settings().challenge.format).await;
-    while alone.connections() == 0 {
-        tokio::task::yield_now().await;
-    }
+    let connected = async {
+        while alone.connections() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), connected).await.expect("a connection");
     assert_eq!(alone.requests().len(), 0);
 }
 
