@@ -256,7 +256,7 @@ impl Matrix {
         let mut figures = json!({
             "gate": "G12", "holds": self.holds(), "cells": self.runs.len(), "failed": names.len(), "leaks": self.leaks(),
             "slowest_ms": self.slowest_ms(), "calls": sum(|run| run.calls), "log_lines": sum(|run| run.lines),
-            "repeated": self.repeated.len(), "seconds": self.seconds.round(), "gaps": self.gaps.join("; "),
+            "repeated": self.repeated.len(), "repeated_cells": self.repeated.join("; "), "seconds": self.seconds.round(), "gaps": self.gaps.join("; "),
             "no_cells": self.reasons.keys().cloned().collect::<Vec<_>>().join(" "), "failed_cells": names.join("; "),
         });
         for (group, faults) in GROUPS {
