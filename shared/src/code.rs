@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn g4_r11_the_comparison_in_constant_time_says_what_the_ordinary_one_says() {
+    fn g4_the_comparison_in_constant_time_says_what_the_ordinary_one_says() {
         let mut texts = vec![String::new()];
         for length in 0..=9 {
             if length >= MIN_LENGTH {
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn g4_r11_one_bit_more_or_less_in_an_answer_makes_it_wrong_unless_it_is_the_case_of_a_letter() {
+    fn g4_one_bit_more_or_less_in_an_answer_makes_it_wrong_unless_it_is_the_case_of_a_letter() {
         for alphabet in [Alphabet::Digits, Alphabet::Letters] {
             for length in MIN_LENGTH..=MAX_LENGTH {
                 let symbols: Vec<u8> = alphabet.symbols().iter().copied().cycle().skip(length).take(length).collect();

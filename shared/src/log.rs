@@ -62,14 +62,18 @@ impl Invocation {
     }
 }
 
-/// Writes lines to standard output, where Lambda collects them.
+/// Writes lines, one at a time.
 pub(crate) struct Lines {
     settings: LogSettings,
+    write: fn(&str),
 }
 
 impl Lines {
+    /// Lines on standard output, where Lambda collects them.
     pub(crate) fn new(settings: LogSettings) -> Lines {
-        Lines { settings }
+        // A log that takes no more is no reason to refuse a sign-in.
+        let write = |line: &str| drop(writeln!(std::io::stdout().lock(), "{line}"));
+        Lines { settings, write }
     }
 
     /// The line for what was said at a place, if it is wanted.
@@ -163,8 +167,7 @@ impl Subscriber for Lines {
         #[expect(clippy::disallowed_methods, reason = "when a line is written is no decision")]
         let now = SystemTime::now();
         if let Some(line) = self.line(*metadata.level(), &place, &fields.0, now) {
-            // A log that takes no more is no reason to refuse a sign-in.
-            let _ = writeln!(std::io::stdout().lock(), "{line}");
+            (self.write)(&line);
         }
     }
 
@@ -213,50 +216,48 @@ impl Visit for Fields {
     }
 }
 
-/// Collects what is said, as the functions' log would have it, for tests.
 #[cfg(test)]
-pub(crate) struct Said(pub(crate) std::sync::Mutex<Vec<Value>>);
-
-#[cfg(test)]
-impl Said {
-    /// What is said while `work` runs.
-    pub(crate) fn while_running(work: impl FnOnce()) -> Vec<Value> {
-        let said = std::sync::Arc::new(Said(Default::default()));
-        tracing::subscriber::with_default(std::sync::Arc::clone(&said), work);
-        std::mem::take(&mut *said.0.lock().unwrap())
-    }
-}
-
-#[cfg(test)]
-impl Subscriber for Said {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut fields = Fields(Vec::new());
-        event.record(&mut fields);
-        self.0
-            .lock()
-            .unwrap()
-            .push(Value::Object(fields.0.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()));
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
-#[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use super::*;
+
+    /// Collects what is said, as the functions' log would have it, for tests.
+    pub(crate) struct Said(pub(crate) Mutex<Vec<Value>>);
+
+    impl Said {
+        /// What is said while `work` runs.
+        pub(crate) fn while_running(work: impl FnOnce()) -> Vec<Value> {
+            let said = Arc::new(Said(Default::default()));
+            tracing::subscriber::with_default(Arc::clone(&said), work);
+            std::mem::take(&mut *said.0.lock().unwrap())
+        }
+    }
+
+    impl Subscriber for Said {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn event(&self, event: &Event<'_>) {
+            let mut fields = Fields(Vec::new());
+            event.record(&mut fields);
+            self.0
+                .lock()
+                .unwrap()
+                .push(Value::Object(fields.0.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()));
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
 
     #[test]
     fn fields_are_json_of_their_own_types() {
@@ -268,6 +269,24 @@ mod tests {
             "reason": "Some(1)",
         });
         assert_eq!(said, [expected]);
+    }
+
+    #[test]
+    fn r40_an_event_is_written_as_one_line_that_says_where_it_was_and_one_of_a_lower_level_is_not() {
+        static WRITTEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+        let lines = Lines { write: |line| WRITTEN.lock().unwrap().push(line.to_owned()), ..lines(&[]) };
+        tracing::subscriber::with_default(lines, || {
+            tracing::warn!(reason = "a\nb", "mail_may_be_lost");
+            tracing::debug!("nothing");
+        });
+        let written = WRITTEN.lock().unwrap().clone();
+        let [line] = &written[..] else { panic!("{written:?}") };
+        assert!(!line.contains('\n'));
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!((&line["level"], &line["message"]), (&json!("WARN"), &json!("mail_may_be_lost")));
+        assert_eq!((&line["reason"], &line["SendFailed"]), (&json!("a\nb"), &json!(1.0)));
+        let place = line["location"].as_str().unwrap();
+        assert!(place.starts_with("auth_challenge::log::tests:"), "{place}");
     }
 
     /// At their lower levels other crates write whole events, requests and replies.

@@ -247,7 +247,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::log::Said;
+    use crate::log::tests::Said;
     use crate::pre_token_generation::Event as PreTokenGeneration;
 
     fn event(trigger: &str) -> Value {
@@ -393,6 +393,23 @@ mod tests {
         let lambda = ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001");
         let flag = "POWERTOOLS_METRICS_DISABLED must be false or true";
         assert_eq!(init(&[lambda, ("POWERTOOLS_METRICS_DISABLED", "no")]), Err([flag, flag].map(str::to_owned)));
+    }
+
+    /// The hook is the whole process's; it is put back at once.
+    #[test]
+    fn r38_r54_a_panic_is_logged_by_its_place_and_without_its_message() {
+        let vars = |name: &str| (name == "AWS_LAMBDA_RUNTIME_API").then(|| "127.0.0.1:9001".to_owned());
+        assert!(init(&vars).is_ok());
+        let said = Said::while_running(|| {
+            let panics = std::panic::catch_unwind(|| panic!("the code is 48310937"));
+            assert!(panics.is_err());
+        });
+        let _ = std::panic::take_hook();
+        let [line] = &said[..] else { panic!("{said:?}") };
+        assert_eq!(line["message"], "panicked");
+        let place = line["place"].as_str().unwrap();
+        assert!(place.starts_with("Some((\"trigger.rs\", "), "{place}");
+        assert!(!line.to_string().contains("4831"), "{line}");
     }
 
     #[test]

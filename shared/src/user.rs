@@ -221,6 +221,14 @@ mod tests {
     }
 
     #[test]
+    fn who_is_to_choose_a_new_password_is_known_by_the_status() {
+        let must = |status: &str| must_change_password(&attributes(&[("cognito:user_status", status)]));
+        assert_eq!(["FORCE_CHANGE_PASSWORD", "RESET_REQUIRED"].map(must), [true, true]);
+        assert_eq!(["CONFIRMED", "UNCONFIRMED", "EXTERNAL_PROVIDER", "reset_required", ""].map(must), [false; 5]);
+        assert!(!must_change_password(&attributes(&[])));
+    }
+
+    #[test]
     fn f34_a_sign_in_has_a_pool_a_client_and_a_name() {
         let read = |pool: Option<&str>, client: Option<&str>, name: Option<&str>| {
             let mut header = CognitoEventUserPoolsHeader::<()>::default();
@@ -255,5 +263,7 @@ mod tests {
         assert_eq!(read(Some("given_name")), (locale.clone(), GreetingName::parse("Alice")));
         assert_eq!(read(Some("nickname")), (locale.clone(), None));
         assert_eq!(read(Some("family_name")), (locale, None));
+        let nobody = User::Unknown(WhyUnknown::UserNotFound);
+        assert_eq!(nobody.clone().greeted(&given, Some("given_name")), nobody);
     }
 }

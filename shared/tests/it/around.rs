@@ -126,6 +126,13 @@ fn tokens(given: &[(&str, &str)], source: Source, client_id: &str, user: &User) 
 }
 
 #[test]
+fn r39_a_refusal_of_tokens_does_not_say_which_way_round_it_was() {
+    for way_round in [WayRound::NewPassword, WayRound::ClientNotAllowed, WayRound::Unheard] {
+        assert_eq!(TriggerError::from(way_round), TriggerError::SignInNotAllowed);
+    }
+}
+
+#[test]
 fn without_settings_tokens_are_issued_as_if_nobody_had_been_asked() {
     for source in SOURCES {
         for user in [alice(), nobody()] {

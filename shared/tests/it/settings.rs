@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use auth_challenge::code::Alphabet;
 use auth_challenge::settings::{
     AdmissionSettings, AwsSettings, ChallengeSettings, CreateSettings, DefineSettings, EXAMPLE_CODE_KEY, EmailDomains,
-    LimitsSettings, LogSettings, Lookup, MailSettings, PreAuthenticationSettings, SesSettings, SettingsError,
-    VARIABLES, VerifySettings,
+    LimitsSettings, LogSettings, Lookup, MailSettings, PostAuthenticationSettings, PreAuthenticationSettings,
+    PreSignUpSettings, PreTokenGenerationSettings, SesSettings, SettingsError, VARIABLES, VerifySettings,
 };
 use proptest::prelude::*;
 
@@ -279,6 +279,45 @@ fn f59_lambdas_own_variables_have_to_be_there() {
     assert_eq!(token(&[("AWS_SESSION_TOKEN", "t")]), Some("t".to_owned()));
     let version = |given: &[(&str, &str)]| read(given).ok().unwrap().function_version;
     assert_eq!(version(&[("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")]), Some("$LATEST".to_owned()));
+}
+
+/// Whatever a function reads and cannot use stops it, also where another function would have said so, too.
+#[test]
+fn f59_each_function_refuses_every_variable_that_it_reads_and_cannot_use() {
+    fn check<T: Debug>(from_vars: impl Fn(Lookup<'_>) -> Result<T, SettingsError>, variables: &[&str]) {
+        assert!(settings(&from_vars, &[]).is_ok());
+        for variable in variables {
+            let error = settings(&from_vars, &[(variable, ",\n,")]).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{variable} must be ")), "{error}");
+        }
+    }
+    let challenge = ["CODE_ALPHABET", "CODE_LENGTH", "CODE_KEY", "CODE_VALIDITY_SECONDS", "MAX_ATTEMPTS"];
+    let rules = ["MAINTENANCE", "ALLOWED_CLIENT_IDS"];
+    let domains = ["ALLOWED_EMAIL_DOMAINS", "BLOCKED_EMAIL_DOMAINS"];
+    let recipients = [&domains[..], &["VERIFY_BY_CODE"]].concat();
+    check(ChallengeSettings::from_vars, &challenge);
+    check(PreAuthenticationSettings::from_vars, &[&rules[..], &domains, &["REQUIRED_CLIENT_METADATA"]].concat());
+    check(PreSignUpSettings::from_vars, &[&rules[..], &domains, &["AUTO_CONFIRM"]].concat());
+    let issuing = ["PASSWORD_FIRST", "ONLY_BY_CODE", "SIGN_IN_CLAIMS"];
+    check(PreTokenGenerationSettings::from_vars, &[&rules[..], &recipients, &issuing].concat());
+    check(PostAuthenticationSettings::from_vars, &[&recipients[..], &["CODE_KEY", "LIMITS_TABLE"]].concat());
+    check(DefineSettings::from_vars, &[&challenge[..], &rules, &recipients, &["PASSWORD_FIRST"]].concat());
+    check(VerifySettings::from_vars, &[&challenge[..], &recipients].concat());
+    let making = ["MAX_MAILS", "RESEND_AFTER_SECONDS", "PARAMETER_ROUND", "SHOW_DESTINATION", "GREETING_ATTRIBUTE"];
+    check(CreateSettings::from_vars, &[&challenge[..], &recipients, &making].concat());
+    check(
+        MailSettings::from_vars,
+        &["SES_FROM_ADDRESS", "APP_NAME", "APP_DOMAIN", "DEFAULT_LOCALE", "CODE_IN_SUBJECT"],
+    );
+    check(SesSettings::from_vars, &["SES_FROM_ADDRESS", "SES_REPLY_TO_ADDRESS", "SES_CONFIGURATION_SET", "SES_REGION"]);
+    let mails = ["LIMITS_TABLE", "MAIL_BURST", "MAIL_INTERVAL_SECONDS", "MAILS_PER_DAY"];
+    let failures = ["SLOW_DOWN_AFTER_FAILURES", "LATCH_AFTER_FAILURES", "ACCEPT_RISK"];
+    check(LimitsSettings::from_vars, &[&challenge[..], &mails, &failures].concat());
+    check(LogSettings::from_vars, &["POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_DISABLED"]);
+    // Without a table this one is read for it.
+    let without_table = [("LIMITS_TABLE", ""), ("VERIFY_BY_CODE", "perhaps")];
+    let error = settings(LimitsSettings::from_vars, &without_table).unwrap_err().to_string();
+    assert_eq!(error, "VERIFY_BY_CODE must be false or true");
 }
 
 #[test]

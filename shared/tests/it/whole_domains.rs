@@ -2,7 +2,7 @@
 //! something changes. What is expected is written from the rule, in arithmetic without bounds where the code's has some.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use auth_challenge::challenge::{ChallengeKind, ChallengeState, Nonce, PRIVATE_KEY, UnixSeconds};
 use auth_challenge::client_metadata::{Action, ClientMetadata, SignInMethod};
@@ -94,6 +94,13 @@ fn g4_f53_a_moment_and_a_time_make_a_later_moment_or_the_last_there_is() {
             assert_eq!(u128::from(after.0), (u128::from(at) + u128::from(seconds)).min(u64::MAX.into()));
         }
     }
+}
+
+#[test]
+fn f53_a_clock_before_1970_is_at_its_beginning() {
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_millis(seconds);
+    assert_eq!([0, 999, 1_000, 1_767_268_800_999].map(|ms| UnixSeconds::from(at(ms)).0), [0, 0, 1, NOW.0]);
+    assert_eq!(UnixSeconds::from(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), UnixSeconds(0));
 }
 
 #[test]
