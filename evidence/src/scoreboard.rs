@@ -353,13 +353,13 @@ fn page(gates: &[Gate], results: &Results) -> String {
                 (
                     gate.says(&kept.figures),
                     controls.join("; "),
-                    format!("{}, {} s", kept.commit, shown(&json!(kept.seconds))),
+                    format!(" at {}, {} s", kept.commit, shown(&json!(kept.seconds))),
                 )
             }
             None => ("not run yet".to_owned(), String::new(), String::new()),
         };
         let Gate { id, what, goal, command, .. } = gate;
-        page += &format!("| {id} | {what} | {goal} | {says} | {control} | `{command}` | {when} |\n");
+        page += &format!("| **{id}** {what}: {goal} | {says} | {control} | `{command}`{when} |\n");
     }
     page
 }
@@ -367,12 +367,12 @@ fn page(gates: &[Gate], results: &Results) -> String {
 const HEAD: &str = "\
 # Evidence
 
-What this project holds, each line with the command that shows it. The page is written by `cargo run -p evidence -- scoreboard`, which runs all of
-them (hours; with ids behind it only those, with `--seeded` the bugs that each has to notice, with `--short` in minutes what `.ci/run` runs). The
-figures are what the commands said when they ran, on two cores; `evidence/results.json` has all of them, `evidence/gates.toml` what is asked.
+What this project holds, each line with the command that shows it again. `cargo run -p evidence -- scoreboard` writes this page: it runs all of them
+(hours; with ids behind it only those), with `--seeded` it puts bugs in and sees whether they are noticed, and with `--short` it runs what `.ci/run`
+does, in minutes. The figures are what the commands said; `evidence/results.json` has all of them, `evidence/gates.toml` what is asked.
 
-| gate | about | has to come out | came out | seeded bugs that it noticed | again with | at commit, in |
-|---|---|---|---|---|---|---|
+| what has to hold | what came out | bugs that were noticed | again with |
+|---|---|---|---|
 ";
 
 #[cfg(test)]
