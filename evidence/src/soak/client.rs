@@ -22,6 +22,8 @@ const MAX_BEGINNINGS: u32 = 6;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Longer than Cognito's repeat may be away from what it repeats, at the least.
 const UNTIL_SHARED: Duration = Duration::from_millis(4_200);
+/// Cognito may have called a function again, if a call lasts as long.
+const CALLED_AGAIN: Duration = Duration::from_millis(4_900);
 /// Shorter than it may be away, at the most.
 const SHARED_FOR: Duration = Duration::from_secs(14);
 /// How long after a sign-in another mail may come, where two were sent.
@@ -85,7 +87,7 @@ impl Story {
 
 impl World {
     /// Reads a reply, and looks whether it is one that there may be.
-    fn read(&self, reply: reqwest::Result<Reply>) -> Heard {
+    fn read(&self, reply: reqwest::Result<Reply>, address: &str) -> Heard {
         let reply = match reply {
             Ok(reply) => reply,
             Err(error) => {
@@ -93,7 +95,10 @@ impl World {
                 return Heard::Refused(String::new());
             }
         };
-        let Reply { status, mut body, .. } = reply;
+        let Reply { status, mut body, took } = reply;
+        if took >= CALLED_AGAIN {
+            self.plans.is_called_again(address);
+        }
         if status >= 500 {
             self.findings.found(Violation::ServerError, || format!("{status} {body}"));
         }
@@ -113,11 +118,11 @@ impl World {
     }
 
     async fn begin(&self, address: &str) -> Heard {
-        self.read(self.pool.initiate(address).await)
+        self.read(self.pool.initiate(address).await, address)
     }
 
     async fn answer(&self, session: &str, address: &str, answer: &str) -> Heard {
-        self.read(self.pool.respond(session, address, answer, json!({})).await)
+        self.read(self.pool.respond(session, address, answer, json!({})).await, address)
     }
 
     /// Somebody who gave `code` has got these tokens.
@@ -228,7 +233,7 @@ impl World {
         sleep(wait + Duration::from_millis(100)).await;
         story.resends += 1;
         let reply = self.pool.respond(session, address, "again", json!({"action": "RESEND"})).await;
-        match self.read(reply) {
+        match self.read(reply, address) {
             Heard::Challenge { session, parameters } => {
                 story.words.extend(parameters["errorCode"].as_str().map(str::to_owned));
                 Some(session)
@@ -305,7 +310,10 @@ impl World {
             return self.findings.found(Violation::Lost, || format!("with {what}: {story:?}"));
         }
         // Then this machine is to blame, or it is not certain who is.
-        if self.plans.was_slow(address) && !fault.is_some_and(Fault::takes_long) {
+        let (slow, called_again) = self.plans.was_slow(address);
+        let is_meant =
+            fault.is_some_and(Fault::takes_long) && (!called_again || fault.is_some_and(Fault::is_waited_for));
+        if (slow || called_again) && !is_meant {
             return self.findings.count(NOT_JUDGED);
         }
         let (actions, mismatches, more_mails) =

@@ -141,10 +141,15 @@ impl Fault {
         matches!(self.what, What::Table(_))
     }
 
+    /// Whether Cognito calls a function again because of it.
+    pub(super) fn is_waited_for(&self) -> bool {
+        matches!(self.what, What::Call(_, CallFault::KillsSilently | CallFault::LosesAnswer))
+    }
+
     /// Whether functions are slow because of it.
     pub(super) fn takes_long(&self) -> bool {
         match self.what {
-            What::Call(_, fault) => matches!(fault, CallFault::KillsSilently | CallFault::LosesAnswer),
+            What::Call(..) => self.is_waited_for(),
             What::Mails(faults) => faults.contains(&MailFault::IsLate),
             What::Table(faults) => faults.iter().any(|fault| match fault {
                 dynamodb::Fault::Lost | dynamodb::Fault::Ignored => true,
@@ -162,6 +167,8 @@ pub(super) struct Plans {
     calls: Mutex<HashMap<String, (Trigger, CallFault)>>,
     /// For whom a function took so long that it gave up something, or that Cognito called it again.
     slow: Mutex<HashSet<String>>,
+    /// For whom a call lasted so long that Cognito may have called a function again.
+    called_again: Mutex<HashSet<String>>,
 }
 
 impl Plans {
@@ -200,9 +207,13 @@ impl Plans {
         self.slow.lock().insert(address.to_owned());
     }
 
-    /// Whether a function was slow for somebody since this was asked last.
-    pub(super) fn was_slow(&self, address: &str) -> bool {
-        self.slow.lock().remove(address)
+    pub(super) fn is_called_again(&self, address: &str) {
+        self.called_again.lock().insert(address.to_owned());
+    }
+
+    /// Whether a function was slow for somebody since this was asked last, and whether Cognito may have called one again.
+    pub(super) fn was_slow(&self, address: &str) -> (bool, bool) {
+        (self.slow.lock().remove(address), self.called_again.lock().remove(address))
     }
 
     /// Forgets what has not happened. Whether it had.
