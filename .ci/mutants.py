@@ -89,8 +89,10 @@ def judged_again(group: str, packages: list[str], found: list[dict], missed: lis
     files = {name.split(":")[0] for name in names}
     options = [word for file in sorted(files) for word in ("-f", file)] + ["-F", "|".join(map(re.escape, sorted(names)))]
     tests, which = SECOND_JUDGES[group]
-    tried = judged(f"{group}-again", packages, tests, which, *options)
-    again = {outcome["name"]: outcome["outcome"] for outcome in tried}
+    again = {
+        outcome["name"]: outcome["outcome"]
+        for outcome in judged(f"{group}-again", packages, tests, which, *options)
+    }
     return [
         {**outcome, "outcome": again.get(outcome["name"], outcome["outcome"])} if outcome["name"] in names else outcome
         for outcome in found
@@ -151,7 +153,9 @@ def named(word: str) -> list[str]:
 
 caught, missed, timeouts, unviable = map(named, ["CaughtMutant", "MissedMutant", "Timeout", "Unviable"])
 in_core = [outcome for outcome in outcomes if outcome["group"] == "core" and outcome["name"] in {*missed, *timeouts}]
-share = len(caught) / max(1, len(caught) + len(missed) + len(timeouts))
+tried = len(caught) + len(missed) + len(timeouts)
+# A change of documents alone has nothing to break; any other form has.
+share = len(caught) / tried if tried else float(asked.since is not None)
 noticed = [outcome for outcome in control if outcome["outcome"] != "MissedMutant"]
 print()
 for title, names in [("missed", missed), ("too long", timeouts)]:
@@ -160,9 +164,10 @@ for title, names in [("missed", missed), ("too long", timeouts)]:
 if noticed or not control:
     print("The control failed: tests of something else have noticed what they cannot see, so what is caught here means nothing.")
 print(f"{len(caught)} of {len(outcomes) - len(unviable)} were caught in {time.monotonic() - began:.0f} s")
+form = "short" if short else "part" if asked.what or asked.shard or asked.since else "full"
 holds = bool(control) and not noticed and not in_core and share >= LEAST_CAUGHT and len(excuses) <= MOST_EXCUSES
 print(json.dumps({
-    "gate": "G5", "holds": holds, "form": "short" if short else "full", "mutants": len(outcomes), "caught": len(caught),
+    "gate": "G5", "holds": holds, "form": form, "mutants": len(outcomes), "caught": len(caught),
     "missed": len(missed), "missed_in_core": len(in_core), "timeouts": len(timeouts), "unviable": len(unviable),
     "excuses": len(excuses), "excused": left_out, "caught_percent": round(100 * share, 2),
     "control_missed": len(control) - len(noticed), "seconds": round(time.monotonic() - began),

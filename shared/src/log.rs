@@ -298,8 +298,6 @@ pub(crate) mod tests {
                     tracing::event_enabled!(target: "create_auth_challenge::delivery", Level::INFO),
                     tracing::event_enabled!(target: "auth_challenge", Level::ERROR),
                     tracing::event_enabled!(target: "lambda_runtime::layers", Level::ERROR),
-                    // Ours, at the level that is asked for.
-                    tracing::event_enabled!(target: "limits_table::table", Level::DEBUG),
                     // And nobody else, at any.
                     tracing::event_enabled!(target: "lambda_runtime", Level::WARN),
                     tracing::event_enabled!(target: "lambda_runtime_api_client", Level::ERROR),
@@ -310,8 +308,13 @@ pub(crate) mod tests {
                 ]
             })
         };
-        assert_eq!(heard("INFO"), [true, true, true, false, false, false, false, false, false, false]);
-        assert_eq!(heard("TRACE"), [true, true, true, true, false, false, false, false, false, false]);
+        for level in ["INFO", "TRACE"] {
+            assert_eq!(heard(level), [true, true, true, false, false, false, false, false, false], "{level}");
+        }
+        let asked = |level: &str| lines(&[("AWS_LAMBDA_LOG_LEVEL", level)]).max_level_hint();
+        // What is counted is said at this level.
+        assert_eq!(["FATAL", "WARN", "INFO"].map(asked), [Some(LevelFilter::INFO); 3]);
+        assert_eq!(["DEBUG", "TRACE"].map(asked), [Some(LevelFilter::DEBUG), Some(LevelFilter::TRACE)]);
     }
 
     fn lines(given: &[(&str, &str)]) -> Lines {

@@ -270,9 +270,12 @@ fn f59_lambdas_own_variables_have_to_be_there() {
     assert_eq!(endpoint(&[("AWS_ENDPOINT_URL_SESV2", "")]), None);
     assert_eq!(endpoint(&[all]), Some("https://aws.example".to_owned()));
     assert_eq!(endpoint(&[all, ses]), Some("http://127.0.0.1:1".to_owned()));
-    for bad in ["127.0.0.1:9229", "ftp://127.0.0.1"] {
-        let expected = "AWS_ENDPOINT_URL_SESV2 must be an http or https URL";
-        assert_eq!(error(&[("AWS_ENDPOINT_URL_SESV2", bad)]), expected);
+    for variable in
+        ["AWS_ENDPOINT_URL_SESV2", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"]
+    {
+        for bad in ["127.0.0.1:9229", "ftp://127.0.0.1"] {
+            assert_eq!(error(&[(variable, bad)]), format!("{variable} must be an http or https URL"));
+        }
     }
     let token = |given: &[(&str, &str)]| read(given).ok().unwrap().session_token.map(|token| token.to_string());
     assert_eq!(token(&[("AWS_SESSION_TOKEN", "")]), None);
