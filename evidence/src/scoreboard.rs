@@ -51,7 +51,7 @@ struct Gate {
     says: String,
     /// Run by bash, from the workspace's root.
     command: String,
-    /// The same in seconds, for `.ci/run`. Gates that are ordinary tests have none.
+    /// The same in seconds, for `.ci/run`. Gates that are ordinary tests, or checks of `.ci/run` by themselves, have none.
     short: Option<String>,
     /// What the command itself does to show that it would notice, with figures.
     control: Option<String>,
