@@ -94,33 +94,21 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> io::Result<Exi
     let chosen = gates.iter().filter(|gate| arguments.gates.is_empty() || arguments.gates.contains(&gate.id));
     let mut failed = Vec::new();
     for gate in chosen.filter(|_| !arguments.render) {
-        let succeeded = if arguments.short {
-            let Some(command) = &gate.short else { continue };
-            writeln!(out, "== {} {}: {command}", gate.id, gate.what)?;
-            let ran = workspace.run(gate, command, &workspace.root)?;
-            writeln!(
-                out,
-                "{} in {} s",
-                if ran.holds { gate.says(&ran.figures) } else { ran.last_words() },
-                ran.seconds
-            )?;
-            ran.holds
-        } else if arguments.seeded {
-            workspace.seed(gate, out)?
-        } else {
-            writeln!(out, "== {} {}: {}", gate.id, gate.what, gate.command)?;
-            let ran = workspace.run(gate, &gate.command, &workspace.root)?;
-            writeln!(
-                out,
-                "{} in {} s",
-                if ran.holds { gate.says(&ran.figures) } else { ran.last_words() },
-                ran.seconds
-            )?;
-            let holds = ran.holds;
-            if holds {
-                workspace.keep(gate, ran)?;
+        let command = if arguments.short { gate.short.as_ref() } else { Some(&gate.command) };
+        let succeeded = match command {
+            _ if arguments.seeded => workspace.seed(gate, out)?,
+            None => continue,
+            Some(command) => {
+                writeln!(out, "== {} {}: {command}", gate.id, gate.what)?;
+                let ran = workspace.run(gate, command, &workspace.root)?;
+                let words = if ran.holds { gate.says(&ran.figures) } else { ran.last_words() };
+                writeln!(out, "{words} in {} s", ran.seconds)?;
+                let holds = ran.holds;
+                if !arguments.short {
+                    workspace.keep(gate, ran)?;
+                }
+                holds
             }
-            holds
         };
         if !succeeded {
             failed.push(gate.id.as_str());
@@ -165,7 +153,15 @@ fn filled(text: &str, figures: &Map<String, Value>) -> String {
     filled
 }
 
-/// A figure as people read it: thousands apart, and of a list how long it is.
+/// Of a list how long it is: what stands in it is for who runs the gate.
+fn counted(figure: Value) -> Value {
+    match figure {
+        Value::Array(list) => json!(list.len()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => figure,
+    }
+}
+
+/// A figure as people read it: thousands apart.
 fn shown(figure: &Value) -> String {
     match figure {
         Value::Number(number) if number.is_u64() => {
@@ -179,9 +175,8 @@ fn shown(figure: &Value) -> String {
             }
             text
         }
-        Value::Array(list) => list.len().to_string(),
         Value::String(text) => text.clone(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => figure.to_string(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => figure.to_string(),
     }
 }
 
@@ -256,7 +251,7 @@ impl Workspace {
             let said =
                 line.find("{\"").and_then(|start| serde_json::from_str::<Map<String, Value>>(&line[start..]).ok());
             if let Some(said) = said.filter(|said| said.get("gate") == Some(&json!(gate.id))) {
-                figures.extend(said);
+                figures.extend(said.into_iter().map(|(name, figure)| (name, counted(figure))));
                 judged = true;
             }
             if let Some(result) = line.strip_prefix("test result: ") {
@@ -277,12 +272,15 @@ impl Workspace {
         Ok(Ran { holds, judged, figures, seconds: begun.elapsed().as_secs(), log })
     }
 
+    /// Keeps what a gate said, or forgets what it said before, if it does not hold any more.
     fn keep(&self, gate: &Gate, ran: Ran) -> io::Result<()> {
         let mut results = self.results()?;
         let seeded = results.remove(&gate.id).map(|kept| kept.seeded).unwrap_or_default();
-        let Ran { figures, seconds, .. } = ran;
-        let kept = Kept { command: gate.command.clone(), commit: self.commit()?, seconds, figures, seeded };
-        results.insert(gate.id.clone(), kept);
+        let Ran { holds, figures, seconds, .. } = ran;
+        if holds {
+            let kept = Kept { command: gate.command.clone(), commit: self.commit()?, seconds, figures, seeded };
+            results.insert(gate.id.clone(), kept);
+        }
         self.write(&results)
     }
 
@@ -356,7 +354,7 @@ fn page(gates: &[Gate], results: &Results) -> String {
                     format!(" at {}, {} s", kept.commit, shown(&json!(kept.seconds))),
                 )
             }
-            None => ("not run yet".to_owned(), String::new(), String::new()),
+            None => ("no result yet".to_owned(), String::new(), String::new()),
         };
         let Gate { id, what, goal, command, .. } = gate;
         page += &format!("| **{id}** {what}: {goal} | {says} | {control} | `{command}`{when} |\n");
@@ -412,9 +410,7 @@ mod tests {
 
     #[test]
     fn figures_stand_where_their_names_were() {
-        let Value::Object(figures) = json!({"n": 1234567, "t": 2.5, "list": [1, 2], "of": {"each": "x"}}) else {
-            panic!()
-        };
+        let Value::Object(figures) = json!({"n": 1234567, "t": 2.5, "list": 2, "of": {"each": "x"}}) else { panic!() };
         let says = |text| gate(text).says(&figures);
         assert_eq!(says("{n} states, t = {t}, {list} bugs, {of.each}"), "1,234,567 states, t = 2.5, 2 bugs, x");
         assert_eq!(says("{missing} and {of.none}"), "{missing} and {of.none}");
@@ -428,10 +424,10 @@ mod tests {
             workspace.run(&gate, &command.replace("ID", &gate.id), &workspace.root).unwrap()
         };
         let ran = holds(
-            "echo 'test a ... {\"gate\":\"ID\",\"holds\":true,\"n\":3}'; echo 'test result: ok. 2 passed; 0 failed'",
+            "echo 'test a ... {\"gate\":\"ID\",\"holds\":true,\"n\":3,\"list\":[0,0]}'; echo 'test result: ok. 2 passed; 0 failed'",
         );
         assert!(ran.holds && ran.judged);
-        assert_eq!(Value::Object(ran.figures), json!({"n": 3, "tests": 2}));
+        assert_eq!(Value::Object(ran.figures), json!({"n": 3, "list": 2, "tests": 2}));
         for (command, judged) in [
             ("echo nothing", false),
             ("exit 1", false),
