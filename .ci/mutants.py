@@ -12,32 +12,29 @@ import time
 import tomllib
 
 WORK = pathlib.Path("target/ci/mutants").resolve()
-# Mutants are made in a copy: who is stopped in the middle leaves no wrong code behind.
-TREE = WORK / "tree"
 CORE = "auth-challenge"
-# The functions' own tests, and those that run all of them behind the pool.
+FUNCTIONS = [
+    "pre-authentication", "define-auth-challenge", "create-auth-challenge", "verify-auth-challenge",
+    "pre-sign-up", "pre-token-generation", "post-authentication",
+]
+# Tests that try millions of things.
+SLOW = "package(auth-challenge) & test(/r03|p_whole|g1_r26|g18|whole_domains|g4_the_comparison/)" \
+    " | package(create-auth-challenge) & test(known_or_not)"
+# The functions' tests that run all of them behind the pool.
 BEHIND_THE_POOL = "not (package(custom-auth) & (kind(bin) | test(/^(program|tidy)::/)))"
-# Which packages are tried together, the packages whose tests judge them, and which of those tests.
+# Which packages are tried together, and the judges: packages whose tests are asked, and which of those. The first are quick, and every
+# mutant is put to them; the others are asked about what those before them missed.
 GROUPS = {
-    "core": ([CORE], [CORE], None),
-    "functions": (
-        functions := [
-            "pre-authentication", "define-auth-challenge", "create-auth-challenge", "verify-auth-challenge",
-            "pre-sign-up", "pre-token-generation", "post-authentication",
-        ],
-        [*functions, "custom-auth"],
-        BEHIND_THE_POOL,
-    ),
-    "limits": (["limits-table"], ["limits-table", "create-auth-challenge", "verify-auth-challenge"], None),
-    "mail": (["sign-in-mail"], ["sign-in-mail"], None),
-    "connection": (["aws-connection"], ["aws-connection"], None),
-    "ops": (["custom-auth-ops"], ["custom-auth-ops"], None),
-    "pool": (["local-pool"], ["local-pool"], None),
-    "cli": (["custom-auth"], ["custom-auth"], None),
-    "evidence": (["evidence"], ["evidence"], None),
+    "core": ([CORE], [([CORE], f"not ({SLOW})"), ([CORE, "custom-auth"], BEHIND_THE_POOL)]),
+    "functions": (FUNCTIONS, [(FUNCTIONS, f"not ({SLOW})"), ([*FUNCTIONS, "custom-auth"], BEHIND_THE_POOL)]),
+    "limits": (["limits-table"], [(["limits-table"], None), (["create-auth-challenge", "verify-auth-challenge"], None)]),
+    "mail": (["sign-in-mail"], [(["sign-in-mail"], None)]),
+    "connection": (["aws-connection"], [(["aws-connection"], None)]),
+    "ops": (["custom-auth-ops"], [(["custom-auth-ops"], None)]),
+    "pool": (["local-pool"], [(["local-pool"], None)]),
+    "cli": (["custom-auth"], [(["custom-auth"], None)]),
+    "evidence": (["evidence"], [(["evidence"], None)]),
 }
-# Where what was missed is tried once more, with tests that are too slow to ask every time: of the door to Lambda, and of the log.
-SECOND_JUDGES = {"core": (["custom-auth"], BEHIND_THE_POOL)}
 # What the short form tries: until when a code counts, and which.
 HEART = [
     "-f", "shared/src/challenge.rs", "-f", "shared/src/code.rs",
@@ -49,64 +46,79 @@ TESTS_OF_SOMETHING_ELSE = "package(auth-challenge) & test(/^metrics::/)"
 LEAST_CAUGHT, MOST_EXCUSES = 0.95, 10
 
 
-def copy_tree() -> None:
-    shutil.rmtree(TREE, ignore_errors=True)
+def copied(worker: int) -> pathlib.Path:
+    """A copy of what is here: who is stopped in the middle leaves no wrong code behind."""
+    tree = WORK / f"tree-{worker}"
+    shutil.rmtree(tree, ignore_errors=True)
     list_files = ["git", "ls-files", "-z", "-co", "--exclude-standard"]
     files = subprocess.run(list_files, check=True, stdout=subprocess.PIPE).stdout
     for name in filter(None, files.decode().split("\0")):
         if os.path.isfile(name):
-            (TREE / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(name, TREE / name)
-            shutil.copymode(name, TREE / name)
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(name, tree / name)
+            shutil.copymode(name, tree / name)
+    return tree
 
 
-def judged(name: str, packages: list[str], tests: list[str], which: str | None, *options: str) -> list[dict]:
+def judged(
+    name: str, packages: list[str], judges: tuple[list[str], str | None], *options: str, workers: int = 1, shard: str = "0/1",
+) -> list[dict]:
     """What became of each mutant of these packages: its name, and cargo-mutants' word for the outcome."""
-    out = WORK / name
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    command = ["cargo", "mutants", "--in-place", "-d", TREE, "-o", out, "--colors", "never", *options]
-    command += [word for package in packages for word in ("-p", package)]
-    command += [word for package in tests for word in ("--test-package", package)]
-    command += ["--", "-E", which] if which else []
-    # Built where everything is built: what others wrote need not be built again.
-    environment = {"CARGO_TARGET_DIR": str(pathlib.Path("target").resolve()), "NEXTEST_PROFILE": "mutants"}
-    ended = subprocess.run(command, env=environment_of(environment), stdin=subprocess.DEVNULL)
-    # 0: all were caught; 2: some were missed; 3: some took too long. Anything else is a failure of the gate itself.
-    if ended.returncode not in (0, 2, 3):
-        sys.exit(f"cargo-mutants ended with {ended.returncode} on {name}")
-    report = out / "mutants.out/outcomes.json"
-    outcomes = json.loads(report.read_text())["outcomes"] if report.exists() else []
+    tests, which = judges
+    kth, of = map(int, shard.split("/"))
+    running = []
+    for worker in range(workers):
+        out = WORK / f"{name}-{worker}"
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        tree = copied(worker)
+        command = ["cargo", "mutants", "--in-place", "-d", tree, "-o", out, "--colors", "never", *options]
+        command += ["--sharding", "round-robin", "--shard", f"{kth + of * worker}/{of * workers}"]
+        command += [word for package in packages for word in ("-p", package)]
+        command += [word for package in tests for word in ("--test-package", package)]
+        command += ["--", "-E", which] if which else []
+        environment = {"NEXTEST_PROFILE": "mutants"}
+        if workers > 1:
+            # What is compiled thousands of times is compiled quickly; quick tests do not need it otherwise.
+            quickly = [f"[profile.dev.package.{package}]\nopt-level = 0\n" for package in packages]
+            (tree / ".cargo/config.toml").write_text("[profile.dev]\ndebug = false\n" + "".join(quickly))
+            environment["CARGO_TARGET_DIR"] = str(WORK / f"target-{worker}")
+        else:
+            # Where everything is built: what others wrote need not be built again.
+            environment["CARGO_TARGET_DIR"] = str(pathlib.Path("target").resolve())
+        running.append((out, subprocess.Popen(command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL)))
+    outcomes = []
+    for out, process in running:
+        # 0: all were caught; 2: some were missed; 3: some took too long. Anything else is a failure of the gate itself.
+        if process.wait() not in (0, 2, 3):
+            sys.exit(f"cargo-mutants ended with {process.returncode}: {out}")
+        report = out / "mutants.out/outcomes.json"
+        outcomes += json.loads(report.read_text())["outcomes"] if report.exists() else []
     return [
         {"group": name, "name": outcome["scenario"]["Mutant"]["name"], "outcome": outcome["summary"]}
         for outcome in outcomes if outcome["scenario"] != "Baseline"
     ]
 
 
-def judged_again(group: str, packages: list[str], found: list[dict], missed: list[dict]) -> list[dict]:
-    """The same outcomes, with what the second judges say of those that were missed."""
-    names = {outcome["name"] for outcome in missed}
-    files = {name.split(":")[0] for name in names}
-    options = [word for file in sorted(files) for word in ("-f", file)] + ["-F", "|".join(map(re.escape, sorted(names)))]
-    tests, which = SECOND_JUDGES[group]
-    again = {
-        outcome["name"]: outcome["outcome"]
-        for outcome in judged(f"{group}-again", packages, tests, which, *options)
-    }
-    return [
-        {**outcome, "outcome": again.get(outcome["name"], outcome["outcome"])} if outcome["name"] in names else outcome
-        for outcome in found
-    ]
-
-
-def environment_of(added: dict[str, str]) -> dict[str, str]:
-    return {**os.environ, **{name: os.environ.get(name, value) for name, value in added.items()}}
+def asked_in_turn(group: str, packages: list[str], judges: list, *options: str) -> list[dict]:
+    """The outcomes with the first judges, and with the next ones for what those missed."""
+    outcomes = judged(group, packages, judges[0], *options, workers=os.cpu_count() or 1, shard=asked.shard or "0/1")
+    for number, more in enumerate(judges[1:]):
+        names = sorted(outcome["name"] for outcome in outcomes if outcome["outcome"] == "MissedMutant")
+        if not names:
+            break
+        files = {name.split(":")[0] for name in names}
+        these = [word for file in sorted(files) for word in ("-f", file)] + ["-F", "|".join(map(re.escape, names))]
+        again = judged(f"{group}-again-{number}", packages, more, *these)
+        again = {outcome["name"]: outcome["outcome"] for outcome in again}
+        outcomes = [{**outcome, "outcome": again.get(outcome["name"], outcome["outcome"])} for outcome in outcomes]
+    return outcomes
 
 
 def excused(packages: list[str]) -> int:
     """How many mutants of these packages .cargo/mutants.toml leaves out."""
     def mutants(*options: str) -> int:
-        command = ["cargo", "mutants", "-d", TREE, "--list", "--json", *options]
+        command = ["cargo", "mutants", "--list", "--json", *options]
         command += [word for package in packages for word in ("-p", package)]
         return len(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
     return mutants("--no-config") - mutants()
@@ -123,8 +135,6 @@ unknown = set(packages) - {package for group in GROUPS.values() for package in g
 if unknown:
     sys.exit(f"no such package: {', '.join(sorted(unknown))}")
 options = list(HEART) if short else []
-if asked.shard:
-    options += ["--sharding", "round-robin", "--shard", asked.shard]
 if asked.since:
     WORK.mkdir(parents=True, exist_ok=True)
     diff = subprocess.run(["git", "diff", asked.since], check=True, stdout=subprocess.PIPE).stdout
@@ -132,19 +142,14 @@ if asked.since:
     options += ["--in-diff", str(WORK / "since.diff")]
 
 began = time.monotonic()
-copy_tree()
 excuses = tomllib.loads(pathlib.Path(".cargo/mutants.toml").read_text())["exclude_re"]
 left_out = excused(packages)
-control = judged("control", [CORE], [CORE], TESTS_OF_SOMETHING_ELSE, *BLIND)
+control = judged("control", [CORE], ([CORE], TESTS_OF_SOMETHING_ELSE), *BLIND)
 outcomes = []
-for group, (mine, tests, which) in GROUPS.items():
+for group, (mine, judges) in GROUPS.items():
     mine = [package for package in mine if package in packages]
     if mine:
-        found = judged(group, mine, tests, which, *options)
-        missed = [outcome for outcome in found if outcome["outcome"] == "MissedMutant"]
-        if missed and group in SECOND_JUDGES and not short:
-            found = judged_again(group, mine, found, missed)
-        outcomes += found
+        outcomes += asked_in_turn(group, mine, judges[:1] if short else judges, *options)
 
 
 def named(word: str) -> list[str]:

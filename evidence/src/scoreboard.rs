@@ -365,7 +365,7 @@ fn page(gates: &[Gate], results: &Results) -> String {
 const HEAD: &str = "\
 # Evidence
 
-What this project holds, each line with the command that shows it again. `cargo run -p evidence -- scoreboard` writes this page: it runs all of them
+What this project holds, each line with the command that shows it again. `cargo run --bin evidence -- scoreboard` writes this page: it runs all of them
 (hours; with ids behind it only those), with `--seeded` it puts bugs in and sees whether they are noticed, and with `--short` it runs what `.ci/run`
 does, in minutes. The figures are what the commands said; `evidence/results.json` has all of them, `evidence/gates.toml` what is asked.
 
@@ -386,7 +386,7 @@ mod tests {
         let workspace = Workspace::here();
         let page = page(&workspace.gates().unwrap(), &workspace.results().unwrap());
         let written = fs::read_to_string(workspace.root.join(PAGE)).unwrap();
-        assert!(written == page, "write it: cargo run -p evidence -- scoreboard --render");
+        assert!(written == page, "write it: cargo run --bin evidence -- scoreboard --render");
         assert!(!page.contains('{'), "a figure that its gate did not say");
     }
 
