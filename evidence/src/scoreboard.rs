@@ -12,6 +12,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use clap::Args;
+use local_pool::build::variables_of_this_package;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -234,7 +235,11 @@ impl Workspace {
         let log = logs.join(format!("{}.log", gate.id));
         let mut written = File::create(&log)?;
         let begun = Instant::now();
-        let mut child = Command::new("bash")
+        let mut bash = Command::new("bash");
+        for name in variables_of_this_package() {
+            bash.env_remove(name);
+        }
+        let mut child = bash
             .args(["-euo", "pipefail", "-c", command])
             .current_dir(folder)
             .env("CARGO_TERM_COLOR", "never")

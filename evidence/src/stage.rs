@@ -74,6 +74,8 @@ pub(crate) fn config(
         variables: variables.clone(),
         timeout: Duration::from_secs(10),
         max_environments,
+        // Its id is what glibc would keep, where memory is looked at.
+        traced: false,
     }
 }
 

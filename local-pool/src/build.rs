@@ -1,6 +1,7 @@
 //! Builds this project's programs with cargo.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -75,6 +76,14 @@ pub async fn program(root: &Path, profile: &str, name: &str) -> Result<PathBuf, 
     built.remove(name).ok_or_else(|| BuildError::Missing(name.to_owned()))
 }
 
+/// The variables of the environment in which cargo told this program of its own package. They are not for a build that it starts: some
+/// build scripts look at them, and would run anew each time.
+pub fn variables_of_this_package() -> impl Iterator<Item = OsString> {
+    let is_of_a_package =
+        |name: &OsString| name.to_str().is_some_and(|name| OF_A_PACKAGE.iter().any(|prefix| name.starts_with(prefix)));
+    std::env::vars_os().map(|(name, _)| name).filter(is_of_a_package)
+}
+
 /// Programs by name.
 async fn programs(root: &Path, profile: &str, names: &[&str]) -> Result<BTreeMap<String, PathBuf>, BuildError> {
     if !root.join("functions").is_dir() {
@@ -82,11 +91,8 @@ async fn programs(root: &Path, profile: &str, names: &[&str]) -> Result<BTreeMap
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    // What cargo told us of ourselves is not for the build: some build scripts look at it, and would run anew each time.
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| OF_A_PACKAGE.iter().any(|prefix| name.starts_with(prefix))) {
-            command.env_remove(name);
-        }
+    for name in variables_of_this_package() {
+        command.env_remove(name);
     }
     let output = command
         .current_dir(root)

@@ -16,6 +16,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderName, StatusCode};
+use axum::response::AppendHeaders;
 use axum::routing::{get, post};
 use parking_lot::Mutex;
 use rand::Rng;
@@ -74,6 +75,9 @@ pub struct FunctionConfig {
     pub timeout: Duration,
     /// Most environments at a time.
     pub max_environments: usize,
+    /// Whether each invocation belongs to an X-Ray trace, as in Lambda. A runtime client sets `_X_AMZN_TRACE_ID` to it, and glibc
+    /// keeps each value that a variable has had: who looks for memory that a function itself keeps does without.
+    pub traced: bool,
 }
 
 /// Takes the lines that functions write, with the function's name.
@@ -290,8 +294,7 @@ impl Environment {
         forward_lines(process.stdout.take(), &config.name, logs, None);
         let all_read = forward_lines(process.stderr.take(), &config.name, logs, Some(Arc::clone(&last_words)));
         let (to_us, from_process) = mpsc::channel(4);
-        let region = config.variables.get("AWS_REGION").map_or("local", String::as_str);
-        let routes = runtime_api(region, &config.name, to_us);
+        let routes = runtime_api(config, to_us);
         let runtime_api = tokio::spawn(async move { axum::serve(listener, routes).await }).abort_handle();
         let mut environment = Environment {
             #[cfg(unix)]
@@ -391,14 +394,16 @@ fn lambda_variables(function: &str, runtime_api: &str) -> [(&'static str, String
 }
 
 /// The Lambda Runtime API of one environment.
-fn runtime_api(region: &str, function: &str, to_us: mpsc::Sender<FromProcess>) -> Router {
+fn runtime_api(config: &FunctionConfig, to_us: mpsc::Sender<FromProcess>) -> Router {
     const INVOCATION: &str = "/2018-06-01/runtime/invocation";
     type ToUs = State<mpsc::Sender<FromProcess>>;
 
     async fn accept(State(to_us): ToUs, said: FromProcess) -> StatusCode {
         if to_us.send(said).await.is_ok() { StatusCode::ACCEPTED } else { StatusCode::GONE }
     }
-    let arn = format!("arn:aws:lambda:{region}:000000000000:function:{function}");
+    let region = config.variables.get("AWS_REGION").map_or("local", String::as_str);
+    let arn = format!("arn:aws:lambda:{region}:000000000000:function:{}", config.name);
+    let traced = config.traced;
     let next = async move |State(to_us): ToUs| {
         let (sender, event) = oneshot::channel();
         if to_us.send(FromProcess::WantsEvent(sender)).await.is_err() {
@@ -407,15 +412,19 @@ fn runtime_api(region: &str, function: &str, to_us: mpsc::Sender<FromProcess>) -
         let event = event.await.map_err(|_| StatusCode::GONE)?;
         let since_1970 = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let deadline = since_1970(SystemTime::now() + event.limit).as_millis();
-        let trace = trace_id(&event.request_id, since_1970(SystemTime::now()).as_secs());
+        let trace = traced.then(|| trace_id(&event.request_id, since_1970(SystemTime::now()).as_secs()));
         let headers = [
             ("content-type", "application/json".to_owned()),
-            ("lambda-runtime-trace-id", trace),
             ("lambda-runtime-aws-request-id", event.request_id),
             ("lambda-runtime-deadline-ms", deadline.to_string()),
             ("lambda-runtime-invoked-function-arn", arn),
         ];
-        Ok((headers.map(|(name, value)| (HeaderName::from_static(name), value)), event.body))
+        let named = |(name, value)| (HeaderName::from_static(name), value);
+        Ok((
+            headers.map(named),
+            AppendHeaders(trace.map(|trace| named(("lambda-runtime-trace-id", trace)))),
+            event.body,
+        ))
     };
     Router::new()
         .route(&format!("{INVOCATION}/next"), get(next))

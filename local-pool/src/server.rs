@@ -336,6 +336,7 @@ impl Server {
                 // As functions are used to: longer than Cognito waits for them.
                 timeout: options.invocation.timeout * 2,
                 max_environments: 8,
+                traced: true,
             };
             let function = Function::start(config, Arc::clone(&logs)).await.map_err(ServerError::Function)?;
             functions.insert(name, function);

@@ -38,6 +38,7 @@ async fn r54_a_panic_puts_no_word_into_reply_or_log_and_the_function_lives_on() 
         variables: BTreeMap::from([("PANICS".to_owned(), "1".to_owned())]),
         timeout: Duration::from_secs(5),
         max_environments: 1,
+        traced: true,
     };
     let logs = Arc::new(move |_: &str, line: &str| sink.lock().unwrap().push_str(line));
     let function = Function::start(config, logs).await.unwrap();

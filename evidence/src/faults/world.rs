@@ -278,6 +278,7 @@ impl<'a> World<'a> {
             variables: self.variables.clone(),
             timeout: limit,
             max_environments: 8,
+            traced: true,
         };
         let said = Arc::clone(&self.said);
         let sink = Arc::new(move |_: &str, line: &str| {

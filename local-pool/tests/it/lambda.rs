@@ -82,6 +82,7 @@ async fn start(behaviour: &str, max_environments: usize) -> (Result<Arc<Function
         variables: BTreeMap::from([("BEHAVIOUR".to_owned(), behaviour.to_owned())]),
         timeout: Duration::from_secs(2),
         max_environments,
+        traced: true,
     };
     let function =
         Function::start(config, Arc::new(move |name, line| sink.lock().unwrap().push(format!("{name}: {line}"))));
@@ -148,6 +149,7 @@ async fn a_function_that_does_not_start_says_why() {
         variables: BTreeMap::new(),
         timeout: Duration::from_secs(1),
         max_environments: 1,
+        traced: true,
     };
     let missing = why(Function::start(config, Arc::new(|_, _| ())).await);
     assert!(missing.starts_with("cannot run /nowhere/function: "), "{missing}");
@@ -228,6 +230,7 @@ async fn what_a_command_starts_ends_with_it() {
         variables: BTreeMap::new(),
         timeout: Duration::from_secs(1),
         max_environments: 1,
+        traced: true,
     };
     let lines = Lines::default();
     let sink = Arc::clone(&lines);
