@@ -321,13 +321,18 @@ impl Workspace {
         Ok(all)
     }
 
-    /// What is committed, in a folder that keeps what was built there.
+    /// What is committed, in a folder that keeps what was built there, with the tools that checks have installed here.
     fn copy(&self) -> io::Result<PathBuf> {
         let copy = self.root.join("target/evidence/copy");
         if !copy.exists() {
             git(&self.root, &["clone", "--quiet", "--shared", ".", &copy.to_string_lossy()])?;
         }
         let commit = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(&self.root).output()?.stdout;
+        let tools = self.root.join("target/ci");
+        for folder in [&tools, &copy.join("target")] {
+            fs::create_dir_all(folder)?;
+        }
+        succeeds(Command::new("ln").arg("-sfn").args([&tools, &copy.join("target/ci")]))?;
         git(&copy, &["fetch", "--quiet", "origin"])?;
         git(&copy, &["checkout", "--quiet", "--force", "--detach", String::from_utf8_lossy(&commit).trim()])?;
         Ok(copy)
@@ -335,8 +340,11 @@ impl Workspace {
 }
 
 fn git(folder: &Path, arguments: &[&str]) -> io::Result<()> {
-    let status = Command::new("git").args(arguments).current_dir(folder).status()?;
-    if status.success() { Ok(()) } else { Err(io::Error::other(format!("git {} failed", arguments.join(" ")))) }
+    succeeds(Command::new("git").args(arguments).current_dir(folder))
+}
+
+fn succeeds(command: &mut Command) -> io::Result<()> {
+    if command.status()?.success() { Ok(()) } else { Err(io::Error::other(format!("{command:?} failed"))) }
 }
 
 /// The page of all gates.
