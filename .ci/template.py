@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.transform import transform
@@ -15,6 +16,12 @@ class NoPolicies:
         return {}
 
 
+def fail(kind, error, trace):
+    sys.__excepthook__(kind, error, trace)
+    print(json.dumps({"gate": "G20", "holds": False}))
+
+
+sys.excepthook = fail
 with open("template.yaml") as file:
     template = yaml_parse(file.read())
 for resource in template["Resources"].values():
@@ -186,17 +193,31 @@ assert sorted(each for group in groups for each in group["Parameters"]) == sorte
 for name, parameter in template["Parameters"].items():
     assert parameter["Description"], name
 
+# What each alarm looks at and how, from when on it rings, and whether it looks at every function.
+ALARMS = {
+    "ErrorsAlarm": ({("Errors", "Sum")}, "SUM(METRICS(\"m\"))", 0, True),
+    "ThrottlesAlarm": ({("Throttles", "Sum")}, "SUM(METRICS(\"m\"))", 0, True),
+    # Cognito gives up after 5 s.
+    "DurationAlarm": ({("Duration", "Maximum")}, "MAX(METRICS(\"m\"))", 4000, True),
+    "SendFailedAlarm": ({("SendFailed", "Sum")}, "m0", 0, False),
+    "WrongCodesAlarm": (
+        {("CodeRejected", "Sum"), ("CodeAccepted", "Sum")},
+        "IF(m0 + FILL(m1, 0) >= 20, 100 * m0 / (m0 + FILL(m1, 0)), 0)", 50, False,
+    ),
+}
+
 # Alarms and dashboard look at functions that are there, and at metrics that there are.
 with open("shared/src/metrics.rs") as file:
     METRICS = set(re.findall(r'"([A-Z][A-Za-z]+)"', file.read())) - {"Count", "Seconds"}
 alarms = of_type("AWS::CloudWatch::Alarm")
-assert sorted(alarms) == ["DurationAlarm", "ErrorsAlarm", "SendFailedAlarm", "ThrottlesAlarm", "WrongCodesAlarm"]
+assert sorted(alarms) == sorted(ALARMS)
 for name, alarm in alarms.items():
     assert alarm["Condition"] == "HasAlarms", name
-    watched = {}
+    watched, seen, expressions = {}, set(), []
     for metric in alarm["Properties"]["Metrics"]:
         condition, metric, _ = metric.get("Fn::If", [None, metric, None])
         if "MetricStat" not in metric:
+            expressions.append(metric["Expression"])
             continue
         looked_at = metric["MetricStat"]["Metric"]
         [dimension] = looked_at["Dimensions"]
@@ -207,7 +228,12 @@ for name, alarm in alarms.items():
             assert looked_at["Namespace"] == {"Ref": "PowertoolsMetricsNamespace"}, name
             assert dimension == {"Name": "service", "Value": {"Ref": "AWS::StackName"}}, name
             assert looked_at["MetricName"] in METRICS, name
-    assert watched in [{}, CONDITIONS], (name, watched)
+        seen.add((looked_at["MetricName"], metric["MetricStat"]["Stat"]))
+    metrics, expression, threshold, watches_all = ALARMS[name]
+    properties = alarm["Properties"]
+    assert (seen, expressions, properties["Threshold"]) == (metrics, [expression], threshold), name
+    assert properties["ComparisonOperator"] == "GreaterThanThreshold", name
+    assert watched == (CONDITIONS if watches_all else {}), (name, watched)
 dashboard = resources["SignInDashboard"]
 assert dashboard["Condition"] == "HasDashboard"
 shown = json.loads(dashboard["Properties"]["DashboardBody"]["Fn::Sub"])

@@ -33,7 +33,7 @@ enum Command {
     Enumeration(enumeration::Arguments),
     /// Let everything go wrong that the threat model lists, one thing at a time, with the functions as programs
     Faults(faults::Arguments),
-    /// Search every state that an owner, a stranger, Cognito's repeats, faults and the clock can bring sign-ins into
+    /// Search the states that an owner, a stranger, Cognito's repeats, faults and the clock can bring sign-ins into
     Model(model::Arguments),
     /// Run every gate, keep what it says, and write docs/evidence.md
     Scoreboard(scoreboard::Arguments),

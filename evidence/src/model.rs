@@ -66,6 +66,14 @@ impl Size {
             Size::Full => 2_000_000,
         }
     }
+
+    /// How many states it takes in all of them together to show anything.
+    fn least(self) -> u64 {
+        match self {
+            Size::Small => 500_000,
+            Size::Full => 10_000_000,
+        }
+    }
 }
 
 /// A bug that the search has to find, so that we know that it would.
@@ -214,6 +222,8 @@ fn settings_with(left: Left, more: bool) -> Vec<Setting> {
 /// What all searches came to.
 struct Sum {
     found: Vec<(String, Found, Duration)>,
+    /// How many states there have to be.
+    least: u64,
     /// The bugs that were put in, and how they were found.
     bugs: Vec<Caught>,
 }
@@ -247,7 +257,8 @@ fn everything(arguments: &Arguments, out: &mut impl Write) -> io::Result<ExitCod
     let begun = Instant::now();
     let most = arguments.states.unwrap_or(arguments.size.most());
     let found = search_all(settings(arguments.size), None, most).map_err(io::Error::other)?;
-    let sum = Sum { found, bugs: find_all(Bug::value_variants()).map_err(io::Error::other)? };
+    let least = if arguments.states.is_some() { 0 } else { arguments.size.least() };
+    let sum = Sum { found, least, bugs: find_all(Bug::value_variants()).map_err(io::Error::other)? };
     if arguments.json {
         writeln!(out, "{}", sum.json(begun.elapsed()))?;
     } else {
@@ -365,7 +376,10 @@ impl Sum {
 
     fn holds(&self) -> bool {
         let nothing_is_broken = self.found.iter().all(|(_, found, _)| found.broken.is_none());
-        nothing_is_broken && self.reached().flags().all(|reached| reached) && self.bugs.iter().all(is_caught)
+        nothing_is_broken
+            && self.states() >= self.least
+            && self.reached().flags().all(|reached| reached)
+            && self.bugs.iter().all(is_caught)
     }
 
     fn states(&self) -> u64 {
@@ -438,6 +452,7 @@ impl Sum {
         let sometimes = Reached::names().zip(self.reached().flags());
         json!({
             "gate": "G1b", "holds": self.holds(), "states": self.states(), "transitions": self.transitions(),
+            "complete": self.found.iter().filter(|(_, found, _)| found.complete).count(), "most": Size::Full.most(),
             "depth": self.depth(), "seconds": took.as_secs_f64(), "settings": settings.collect::<Vec<_>>(),
             "invariants": invariants,
             "seeded": self.bugs.iter().map(json_of).collect::<Vec<_>>(),

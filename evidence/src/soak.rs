@@ -3,8 +3,8 @@
 //! that is counted in a table.
 //!
 //! Every owner who reads the mail has to get tokens, at no greater pains than the threat model promises for what went wrong; nobody
-//! those of another, nobody twice for one challenge, and whoever guesses at codes as often as the formula says
-//! (`auth_challenge::risk`). Memory must not grow. Then a few sign-ins are tried with each of some bugs, which have to be found.
+//! those of another, nobody twice for one challenge, and whoever guesses at one of a thousand codes three times is right
+//! three times in a thousand. Memory must not grow. Then a few sign-ins are tried with each of some bugs, which have to be found.
 
 mod client;
 mod faults;
@@ -32,7 +32,7 @@ use self::client::{Attack, CODES, GUESSES, Style};
 use self::faults::{FAULTS, Plans};
 use self::judge::{Findings, Guessing, Violation};
 use self::memory::{Growth, Sample};
-use self::services::{Lambda, MailService};
+use self::services::{KILLED, Lambda, MailService, TOO_LATE};
 use crate::stage::{self, Client, Programs};
 use crate::table::{self, Table};
 
@@ -60,6 +60,9 @@ const WITH_BUG: usize = 200;
 const NOT_JUDGED: &str = "not judged, because a function was slow";
 /// The share that has to be judged, or this machine is too busy to show anything.
 const ENOUGH_JUDGED: f64 = 0.5;
+/// The share of functions that have to be killed while they are at it, of at least so many that were to be killed.
+const ENOUGH_KILLED: f64 = 0.5;
+const ENOUGH_TO_KILL: u64 = 20;
 
 /// A bug that has to be found, so that we know that it would be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +150,7 @@ impl World {
             counting: stage::start(programs, &stage::variables(&ses, &with_table), ENVIRONMENTS, &logs).await?,
             logs: Arc::clone(&logs),
             slots: Semaphore::new(ENVIRONMENTS),
+            lasted: Default::default(),
         };
         let lambda = stage::serve(Arc::new(lambda).router()).await?;
         let all: Vec<String> = (0..CLIENTS).flat_map(addresses).collect();
@@ -326,11 +330,21 @@ impl Sum {
         Violation::ALL.iter().all(|violation| self.findings.of(*violation) == 0)
             && self.guessing.is_as_expected()
             && self.not_judged() as f64 <= (1.0 - ENOUGH_JUDGED) * self.sign_ins as f64
+            && self.kills()
             && self.bugs.iter().all(|(_, found)| *found)
     }
 
+    /// Whether enough functions were killed while they were at it.
+    fn kills(&self) -> bool {
+        let [killed, too_late] = [KILLED, TOO_LATE].map(|what| self.findings.counted(what));
+        let all = killed + too_late;
+        all < ENOUGH_TO_KILL || killed as f64 >= ENOUGH_KILLED * all as f64
+    }
+
+    /// The faults that happened: a function that was killed too late had none, or lost its answer only.
     fn faults(&self) -> u64 {
-        FAULTS.iter().map(|fault| self.findings.counted(fault.name)).sum()
+        let planned: u64 = FAULTS.iter().map(|fault| self.findings.counted(fault.name)).sum();
+        planned.saturating_sub(self.findings.counted(TOO_LATE))
     }
 
     fn report(&self) -> String {

@@ -1,4 +1,4 @@
-//! Ten thousand answers at once, a hundred times: exactly as many are judged as the limits allow.
+//! Ten thousand answers, 256 of them at once, a hundred times: exactly as many are judged as the limits allow.
 //!
 //!     cargo bench -p limits-table --bench at_once [-- [--rounds N] [--answers N] [--at-once N] [--endpoint URL]]
 //!
@@ -145,6 +145,6 @@ async fn main() {
     let (given, allowed) = (rounds * (answers * 2 + sign_ins), rounds * (3 + 100.min(3 * sign_ins) + 1));
     println!(
         "{}",
-        json!({"gate": "G14", "rounds": rounds, "answers": given, "judged": judged, "allowed": allowed, "at_once": at_once})
+        json!({"gate": "G14", "rounds": rounds, "answers": given, "judged": judged, "allowed": allowed, "unavailable": unavailable, "at_once": at_once})
     );
 }

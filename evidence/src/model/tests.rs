@@ -3,9 +3,8 @@ use super::*;
 #[test]
 fn g1b_f29_every_invariant_holds_and_everything_is_reached_that_should_be() {
     let found = search_all(settings(Size::Small), None, Size::Small.most()).unwrap();
-    let sum = Sum { found, bugs: Vec::new() };
+    let sum = Sum { found, least: Size::Small.least(), bugs: Vec::new() };
     assert!(sum.holds(), "{}", sum.report(Duration::ZERO));
-    assert!(sum.states() > 500_000, "{}", sum.states());
 }
 
 #[test]

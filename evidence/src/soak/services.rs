@@ -30,10 +30,11 @@ use crate::stage::{self, Answer, Functions, INVOKE, SEND_EMAIL};
 
 /// When SES takes a mail that it is late with: the function waits for 1.5 s.
 const LATE: Duration = Duration::from_secs(2);
-/// Longest time until a function is killed.
-const KILLED_WITHIN_MS: u64 = 100;
 /// The shortest time after which a function does not wait for SES or the table any more.
 const GIVES_UP: Duration = Duration::from_millis(700);
+/// How functions are counted that were killed while they were at it, and those that were done before.
+pub(super) const KILLED: &str = "killed in time";
+pub(super) const TOO_LATE: &str = "killed too late";
 /// Longer than Cognito waits.
 const FOR_EVER: Duration = Duration::from_secs(20);
 
@@ -153,6 +154,8 @@ pub(super) struct Lambda {
     pub(super) logs: LogSink,
     /// So many invocations at a time: waiting for one of them is not a function's own time.
     pub(super) slots: Semaphore,
+    /// How long the last call of each function took.
+    pub(super) lasted: Mutex<HashMap<String, Duration>>,
 }
 
 /// Notes for whom an event was that nobody waits for any more.
@@ -183,15 +186,16 @@ impl Lambda {
         Ok(Function::start(config, Arc::clone(&self.logs)).await?)
     }
 
-    /// Gives an event to a function that is killed a moment later.
+    /// Gives an event to a function that is killed while it is at it: within the time that the last such call took.
     async fn killed(&self, function: &Function, event: Bytes) -> Invoked {
-        let moment = Duration::from_millis(UnwrapErr(SysRng).random_range(1..KILLED_WITHIN_MS));
+        let lasts = self.lasted.lock().get(&function.config().name).copied().unwrap_or(GIVES_UP);
+        let moment = lasts.mul_f64(UnwrapErr(SysRng).random_range(0.0..1.0));
         match self.another(function, moment).await {
             Ok(function) => {
                 let invoked = function.invoke(event).await;
                 self.findings.count(match invoked {
-                    Invoked::Failed(_) => "killed in time",
-                    Invoked::Returned(_) => "killed too late",
+                    Invoked::Failed(_) => KILLED,
+                    Invoked::Returned(_) => TOO_LATE,
                 });
                 invoked
             }
@@ -204,9 +208,11 @@ impl Lambda {
         let _slot = self.slots.acquire().await;
         let begun = Instant::now();
         let invoked = function.invoke(event.clone()).await;
-        if begun.elapsed() >= GIVES_UP {
+        let lasted = begun.elapsed();
+        if lasted >= GIVES_UP {
             self.plans.is_slow(address);
         }
+        self.lasted.lock().insert(function.config().name.clone(), lasted);
         invoked
     }
 

@@ -87,6 +87,8 @@ async fn update_item(State(tables): State<Arc<Mutex<Tables>>>, body: String) -> 
         let holds = match request["ConditionExpression"].as_str().unwrap() {
             "attribute_not_exists(#version)" => before.is_none(),
             "#version = :before" => before.is_some_and(|item| item["version"] == values[":before"]),
+            // As a careless one would be.
+            "attribute_exists(#version)" => before.is_some(),
             other => panic!("{other}"),
         };
         assert_eq!(request["ReturnValuesOnConditionCheckFailure"], "ALL_OLD");

@@ -286,12 +286,16 @@ fn f59_lambdas_own_variables_have_to_be_there() {
 
 /// Whatever a function reads and cannot use stops it, also where another function would have said so, too.
 #[test]
-fn f59_each_function_refuses_every_variable_that_it_reads_and_cannot_use() {
+fn f59_g23_each_function_refuses_every_variable_that_it_reads_and_cannot_use_alone_and_in_pairs() {
     fn check<T: Debug>(from_vars: impl Fn(Lookup<'_>) -> Result<T, SettingsError>, variables: &[&str]) {
         assert!(settings(&from_vars, &[]).is_ok());
         for variable in variables {
             let error = settings(&from_vars, &[(variable, ",\n,")]).unwrap_err().to_string();
             assert!(error.starts_with(&format!("{variable} must be ")), "{error}");
+            for other in variables {
+                let error = settings(&from_vars, &[(variable, ",\n,"), (other, ",\n,")]).unwrap_err().to_string();
+                assert!([variable, other].iter().any(|name| error.starts_with(&format!("{name} must be "))), "{error}");
+            }
         }
     }
     let challenge = ["CODE_ALPHABET", "CODE_LENGTH", "CODE_KEY", "CODE_VALIDITY_SECONDS", "MAX_ATTEMPTS"];
