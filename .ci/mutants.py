@@ -1,6 +1,7 @@
 """Runs cargo-mutants on one package after another, each with the tests that are to catch what is wrong in it."""
 
 import argparse
+import hashlib
 import json
 import os
 import pathlib
@@ -46,22 +47,60 @@ TESTS_OF_SOMETHING_ELSE = "package(auth-challenge) & test(/^metrics::/)"
 LEAST_CAUGHT, MOST_EXCUSES = 0.95, 10
 
 
+def files() -> list[str]:
+    list_files = ["git", "ls-files", "-z", "-co", "--exclude-standard"]
+    names = subprocess.run(list_files, check=True, stdout=subprocess.PIPE).stdout.decode().split("\0")
+    return sorted(name for name in names if os.path.isfile(name))
+
+
 def copied(worker: int) -> pathlib.Path:
     """A copy of what is here: who is stopped in the middle leaves no wrong code behind."""
     tree = WORK / f"tree-{worker}"
     shutil.rmtree(tree, ignore_errors=True)
-    list_files = ["git", "ls-files", "-z", "-co", "--exclude-standard"]
-    files = subprocess.run(list_files, check=True, stdout=subprocess.PIPE).stdout
-    for name in filter(None, files.decode().split("\0")):
-        if os.path.isfile(name):
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(name, tree / name)
-            shutil.copymode(name, tree / name)
+    for name in files():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(name, tree / name)
+        shutil.copymode(name, tree / name)
     return tree
 
 
+def sources(group: str) -> str:
+    """What the outcomes of a group can depend on, as a hash."""
+    code = [name for name in files() if name.endswith((".rs", ".toml", ".lock", ".html", ".txt", ".json"))]
+    if group != "evidence":
+        code = [name for name in code if not name.startswith("evidence/")]
+    hashes = [hashlib.sha256(pathlib.Path(name).read_bytes()).hexdigest() for name in [*code, ".ci/mutants.py"]]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def outcomes_in(out: pathlib.Path) -> list[dict]:
+    report = out / "mutants.out/outcomes.json"
+    outcomes = json.loads(report.read_text())["outcomes"] if report.exists() else []
+    return [
+        {"name": outcome["scenario"]["Mutant"]["name"], "outcome": outcome["summary"]}
+        for outcome in outcomes if outcome["scenario"] != "Baseline"
+    ]
+
+
+def known(group: str) -> list[dict]:
+    """The outcomes with the first judges that a run came to which was stopped, or found something, if nothing has changed since. What was
+    missed is asked about again."""
+    kept, now = WORK / f"{group}.json", sources(group)
+    before = json.loads(kept.read_text()) if kept.exists() else {}
+    found = {}
+    if before.get("sources") == now:
+        found = {outcome["name"]: outcome for outcome in before["outcomes"]}
+        for out in WORK.glob(f"{group}-[0-9]*"):
+            found |= {outcome["name"]: outcome for outcome in outcomes_in(out)}
+    outcomes = [outcome for outcome in found.values() if outcome["outcome"] in ("CaughtMutant", "Unviable")]
+    WORK.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps({"sources": now, "outcomes": outcomes}))
+    return outcomes
+
+
 def judged(
-    name: str, packages: list[str], judges: tuple[list[str], str | None], *options: str, workers: int = 1, shard: str = "0/1",
+    name: str, packages: list[str], judges: tuple[list[str], str | None], *options: str,
+    workers: int = 1, shard: str = "0/1", before: tuple[dict, ...] | list[dict] = (),
 ) -> list[dict]:
     """What became of each mutant of these packages: its name, and cargo-mutants' word for the outcome."""
     tests, which = judges
@@ -70,9 +109,10 @@ def judged(
     for worker in range(workers):
         out = WORK / f"{name}-{worker}"
         shutil.rmtree(out, ignore_errors=True)
-        out.mkdir(parents=True)
+        (out / "mutants.out").mkdir(parents=True)
+        (out / "mutants.out/previously_caught.txt").write_text("".join(outcome["name"] + "\n" for outcome in before))
         tree = copied(worker)
-        command = ["cargo", "mutants", "--in-place", "-d", tree, "-o", out, "--colors", "never", *options]
+        command = ["cargo", "mutants", "--in-place", "--iterate", "-d", tree, "-o", out, "--colors", "never", *options]
         command += ["--sharding", "round-robin", "--shard", f"{kth + of * worker}/{of * workers}"]
         command += [word for package in packages for word in ("-p", package)]
         command += [word for package in tests for word in ("--test-package", package)]
@@ -87,22 +127,23 @@ def judged(
             # Where everything is built: what others wrote need not be built again.
             environment["CARGO_TARGET_DIR"] = str(pathlib.Path("target").resolve())
         running.append((out, subprocess.Popen(command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL)))
-    outcomes = []
+    outcomes = list(before)
     for out, process in running:
         # 0: all were caught; 2: some were missed; 3: some took too long. Anything else is a failure of the gate itself.
         if process.wait() not in (0, 2, 3):
             sys.exit(f"cargo-mutants ended with {process.returncode}: {out}")
-        report = out / "mutants.out/outcomes.json"
-        outcomes += json.loads(report.read_text())["outcomes"] if report.exists() else []
-    return [
-        {"group": name, "name": outcome["scenario"]["Mutant"]["name"], "outcome": outcome["summary"]}
-        for outcome in outcomes if outcome["scenario"] != "Baseline"
-    ]
+        outcomes += outcomes_in(out)
+    return outcomes
 
 
 def asked_in_turn(group: str, packages: list[str], judges: list, *options: str) -> list[dict]:
     """The outcomes with the first judges, and with the next ones for what those missed."""
-    outcomes = judged(group, packages, judges[0], *options, workers=os.cpu_count() or 1, shard=asked.shard or "0/1")
+    first = {"workers": os.cpu_count() or 1, "shard": asked.shard or "0/1"}
+    if options or asked.shard:
+        # A part is quickly done again.
+        outcomes = judged(f"{group}-part", packages, judges[0], *options, **first)
+    else:
+        outcomes = judged(group, packages, judges[0], **first, before=known(group))
     for number, more in enumerate(judges[1:]):
         names = sorted(outcome["name"] for outcome in outcomes if outcome["outcome"] == "MissedMutant")
         if not names:
@@ -112,7 +153,7 @@ def asked_in_turn(group: str, packages: list[str], judges: list, *options: str) 
         again = judged(f"{group}-again-{number}", packages, more, *these)
         again = {outcome["name"]: outcome["outcome"] for outcome in again}
         outcomes = [{**outcome, "outcome": again.get(outcome["name"], outcome["outcome"])} for outcome in outcomes]
-    return outcomes
+    return [{"group": group, **outcome} for outcome in outcomes]
 
 
 def excused(packages: list[str]) -> int:
