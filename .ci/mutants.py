@@ -64,13 +64,14 @@ def copied(worker: int) -> pathlib.Path:
     return tree
 
 
-def sources(group: str) -> str:
-    """What the outcomes of a group can depend on, as a hash."""
-    code = [name for name in files() if name.endswith((".rs", ".toml", ".lock", ".html", ".txt", ".json"))]
-    if group != "evidence":
-        code = [name for name in code if not name.startswith("evidence/")]
-    hashes = [hashlib.sha256(pathlib.Path(name).read_bytes()).hexdigest() for name in [*code, ".ci/mutants.py"]]
-    return hashlib.sha256("".join(hashes).encode()).hexdigest()
+def hashed(names: list[str]) -> str:
+    return hashlib.sha256(b"".join(hashlib.sha256(pathlib.Path(name).read_bytes()).digest() for name in names)).hexdigest()
+
+
+def judging() -> str:
+    """Who judges, as a hash: tests, what they read, what they are built with, and the lists above."""
+    judging = re.compile(r"(^|/)(tests/|tests\.rs|killed\.rs)|\.(toml|lock|json|html|txt)$|^\.ci/mutants\.py$")
+    return hashed([name for name in files() if judging.search(name) and not name.startswith(("docs/", "evidence/", "fuzz/"))])
 
 
 def outcomes_in(out: pathlib.Path) -> list[dict]:
@@ -83,18 +84,24 @@ def outcomes_in(out: pathlib.Path) -> list[dict]:
 
 
 def known(group: str) -> list[dict]:
-    """The outcomes with the first judges that a run came to which was stopped, or found something, if nothing has changed since. What was
-    missed is asked about again."""
-    kept, now = WORK / f"{group}.json", sources(group)
+    """What the first judges caught in runs that were stopped, or found something, if the mutant's file and the judges are as they were.
+    What was missed is asked about again."""
+    kept, judges = WORK / f"{group}.json", judging()
     before = json.loads(kept.read_text()) if kept.exists() else {}
     found = {}
-    if before.get("sources") == now:
+    if before.get("judges") == judges:
         found = {outcome["name"]: outcome for outcome in before["outcomes"]}
         for out in WORK.glob(f"{group}-[0-9]*"):
-            found |= {outcome["name"]: outcome for outcome in outcomes_in(out)}
-    outcomes = [outcome for outcome in found.values() if outcome["outcome"] in ("CaughtMutant", "Unviable")]
+            for outcome in outcomes_in(out):
+                file = outcome["name"].split(":")[0]
+                found[outcome["name"]] = {**outcome, "file": before["files"].get(file)}
+    now = {name: hashed([name]) for name in files() if name.endswith(".rs")}
+    outcomes = [
+        outcome for name, outcome in found.items()
+        if outcome["outcome"] in ("CaughtMutant", "Unviable") and outcome["file"] == now.get(name.split(":")[0], "")
+    ]
     WORK.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps({"sources": now, "outcomes": outcomes}))
+    kept.write_text(json.dumps({"judges": judges, "files": now, "outcomes": outcomes}))
     return outcomes
 
 

@@ -393,7 +393,10 @@ fn page(gates: &[Gate], results: &Results) -> String {
         let (says, control, when) = match kept {
             Some(kept) => {
                 let noticed = gate.seeded.iter().filter(|bug| kept.noticed.contains_key(*bug)).count();
-                let patches = (!gate.seeded.is_empty()).then(|| format!("{noticed} of {} patches", gate.seeded.len()));
+                let patches = (!gate.seeded.is_empty()).then(|| match noticed {
+                    0 => format!("{} not tried", gate.seeded.len()),
+                    some => format!("{some} of {} patches", gate.seeded.len()),
+                });
                 let control = gate.control.as_ref().map(|control| filled(control, &kept.figures));
                 let controls: Vec<String> = control.into_iter().chain(patches).collect();
                 (
