@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Iterable
 
 WORK = pathlib.Path("target/ci/mutants").resolve()
 CORE = "auth-challenge"
@@ -64,14 +65,16 @@ def copied(worker: int) -> pathlib.Path:
     return tree
 
 
-def hashed(names: list[str]) -> str:
-    return hashlib.sha256(b"".join(hashlib.sha256(pathlib.Path(name).read_bytes()).digest() for name in names)).hexdigest()
+def hashed(names: list[str], more: str = "") -> str:
+    digests = [hashlib.sha256(pathlib.Path(name).read_bytes()).digest() for name in names]
+    return hashlib.sha256(b"".join([*digests, more.encode()])).hexdigest()
 
 
 def judging() -> str:
-    """Who judges, as a hash: tests, what they read, what they are built with, and the lists above."""
-    judging = re.compile(r"(^|/)(tests/|tests\.rs|killed\.rs)|\.(toml|lock|json|html|txt)$|^\.ci/mutants\.py$")
-    return hashed([name for name in files() if judging.search(name) and not name.startswith(("docs/", "evidence/", "fuzz/"))])
+    """Who judges, as a hash: tests, what they read, what they are built with, and which are asked."""
+    judging = re.compile(r"(^|/)(tests/|tests\.rs|killed\.rs)|\.(toml|lock|json|html|txt)$")
+    names = [name for name in files() if judging.search(name) and not name.startswith(("docs/", "evidence/", "fuzz/"))]
+    return hashed(names, json.dumps(GROUPS))
 
 
 def outcomes_in(out: pathlib.Path) -> list[dict]:
@@ -107,9 +110,9 @@ def known(group: str) -> list[dict]:
 
 def judged(
     name: str, packages: list[str], judges: tuple[list[str], str | None], *options: str,
-    workers: int = 1, shard: str = "0/1", before: tuple[dict, ...] | list[dict] = (),
+    workers: int = 1, shard: str = "0/1", skip: Iterable[str] = (),
 ) -> list[dict]:
-    """What became of each mutant of these packages: its name, and cargo-mutants' word for the outcome."""
+    """What became of each mutant of these packages but those to skip: its name, and cargo-mutants' word for the outcome."""
     tests, which = judges
     kth, of = map(int, shard.split("/"))
     running = []
@@ -117,7 +120,7 @@ def judged(
         out = WORK / f"{name}-{worker}"
         shutil.rmtree(out, ignore_errors=True)
         (out / "mutants.out").mkdir(parents=True)
-        (out / "mutants.out/previously_caught.txt").write_text("".join(outcome["name"] + "\n" for outcome in before))
+        (out / "mutants.out/previously_caught.txt").write_text("".join(f"{name}\n" for name in skip))
         tree = copied(worker)
         command = ["cargo", "mutants", "--in-place", "--iterate", "-d", tree, "-o", out, "--colors", "never", *options]
         command += ["--sharding", "round-robin", "--shard", f"{kth + of * worker}/{of * workers}"]
@@ -134,7 +137,7 @@ def judged(
             # Where everything is built: what others wrote need not be built again.
             environment["CARGO_TARGET_DIR"] = str(pathlib.Path("target").resolve())
         running.append((out, subprocess.Popen(command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL)))
-    outcomes = list(before)
+    outcomes = []
     for out, process in running:
         # 0: all were caught; 2: some were missed; 3: some took too long. Anything else is a failure of the gate itself.
         if process.wait() not in (0, 2, 3):
@@ -145,31 +148,29 @@ def judged(
 
 def asked_in_turn(group: str, packages: list[str], judges: list, *options: str) -> list[dict]:
     """The outcomes with the first judges, and with the next ones for what those missed."""
-    first = {"workers": os.cpu_count() or 1, "shard": asked.shard or "0/1"}
-    if options or asked.shard:
-        # A part is quickly done again.
-        outcomes = judged(f"{group}-part", packages, judges[0], *options, **first)
-    else:
-        outcomes = judged(group, packages, judges[0], **first, before=known(group))
+    # A part is quickly done again.
+    outcomes = [] if options or asked.shard else known(group)
+    name = f"{group}-part" if options or asked.shard else group
+    outcomes += judged(
+        name, packages, judges[0], *options, workers=os.cpu_count() or 1, shard=asked.shard or "0/1", skip=names_of(outcomes),
+    )
     for number, more in enumerate(judges[1:]):
-        names = sorted(outcome["name"] for outcome in outcomes if outcome["outcome"] == "MissedMutant")
-        if not names:
-            break
-        files = {name.split(":")[0] for name in names}
-        these = [word for file in sorted(files) for word in ("-f", file)] + ["-F", "|".join(map(re.escape, names))]
-        again = judged(f"{group}-again-{number}", packages, more, *these)
-        again = {outcome["name"]: outcome["outcome"] for outcome in again}
-        outcomes = [{**outcome, "outcome": again.get(outcome["name"], outcome["outcome"])} for outcome in outcomes]
+        caught = [outcome for outcome in outcomes if outcome["outcome"] != "MissedMutant"]
+        missed = names_of(outcomes) - names_of(caught)
+        if missed:
+            outcomes = caught + judged(f"{group}-again-{number}", packages, more, skip=listed(packages) - missed)
     return [{"group": group, **outcome} for outcome in outcomes]
 
 
-def excused(packages: list[str]) -> int:
-    """How many mutants of these packages .cargo/mutants.toml leaves out."""
-    def mutants(*options: str) -> int:
-        command = ["cargo", "mutants", "--list", "--json", *options]
-        command += [word for package in packages for word in ("-p", package)]
-        return len(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
-    return mutants("--no-config") - mutants()
+def names_of(outcomes: list[dict]) -> set[str]:
+    return {outcome["name"] for outcome in outcomes}
+
+
+def listed(packages: list[str], *options: str) -> set[str]:
+    """The names of all mutants of these packages."""
+    command = ["cargo", "mutants", "--list", "--json", *options]
+    command += [word for package in packages for word in ("-p", package)]
+    return names_of(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
 
 
 parser = argparse.ArgumentParser()
@@ -191,7 +192,7 @@ if asked.since:
 
 began = time.monotonic()
 excuses = tomllib.loads(pathlib.Path(".cargo/mutants.toml").read_text())["exclude_re"]
-left_out = excused(packages)
+left_out = len(listed(packages, "--no-config") - listed(packages))
 control = judged("control", [CORE], ([CORE], TESTS_OF_SOMETHING_ELSE), *BLIND)
 outcomes = []
 for group, (mine, judges) in GROUPS.items():

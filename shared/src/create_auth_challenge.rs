@@ -151,7 +151,7 @@ impl Next {
             },
         };
         Ok(match counted {
-            Count::Keep(account, state) => Count::Keep(account, Next { state, ..self.clone() }),
+            Count::Keep(account, _) => Count::Keep(account, self.clone()),
             Count::Repeat(state) => Count::Repeat(Next { state, mailed: false, ..self.clone() }),
         })
     }
