@@ -92,12 +92,15 @@ def known(group: str) -> list[dict]:
     kept, judges = WORK / f"{group}.json", judging()
     before = json.loads(kept.read_text()) if kept.exists() else {}
     found = {}
-    if before.get("judges") == judges:
+    is_current = before.get("judges") == judges
+    if is_current:
         found = {outcome["name"]: outcome for outcome in before["outcomes"]}
-        for out in WORK.glob(f"{group}-[0-9]*"):
-            for outcome in outcomes_in(out):
-                file = outcome["name"].split(":")[0]
-                found[outcome["name"]] = {**outcome, "file": before["files"].get(file)}
+    for out in WORK.glob(f"{group}-[0-9]*"):
+        for outcome in outcomes_in(out) if is_current else []:
+            file = outcome["name"].split(":")[0]
+            found[outcome["name"]] = {**outcome, "file": before["files"].get(file)}
+        # What is kept of it is written below, with the files as they are now.
+        shutil.rmtree(out)
     now = {name: hashed([name]) for name in files() if name.endswith(".rs")}
     outcomes = [
         outcome for name, outcome in found.items()
