@@ -99,7 +99,10 @@ pub(crate) fn run(arguments: &Arguments, out: &mut impl Write) -> io::Result<Exi
             None => continue,
             Some(command) => {
                 writeln!(out, "== {} {}: {command}", gate.id, gate.what)?;
-                let ran = workspace.run(gate, command, &workspace.root)?;
+                let ran = match arguments.short {
+                    true => workspace.run_bare(gate, command, &workspace.root)?,
+                    false => workspace.run(gate, command, &workspace.root)?,
+                };
                 let words = if ran.holds { gate.says(&ran.figures) } else { ran.last_words() };
                 writeln!(out, "{words} in {} s", ran.seconds)?;
                 let holds = ran.holds;
@@ -327,7 +330,7 @@ impl Workspace {
                 git(&copy, &["apply", &self.patch(bug).to_string_lossy()])?;
             }
             writeln!(out, "== {} with {}: {command}", gate.id, bug.map_or("no bug", String::as_str))?;
-            let ran = self.seeded(gate, command, &copy)?;
+            let ran = self.run_bare(gate, command, &copy)?;
             let word = if ran.holds { "holds" } else { "does not hold" };
             let is_right = ran.judged && ran.holds == bug.is_none();
             writeln!(out, "{word}, in {} s", ran.seconds)?;
@@ -351,10 +354,10 @@ impl Workspace {
         Ok(all)
     }
 
-    /// Runs the command that is to notice a bug, whose figures need not be those of the page.
-    fn seeded(&self, gate: &Gate, command: &str, copy: &Path) -> io::Result<Ran> {
+    /// Runs a command that is shorter than that of the page, or about less: its figures need not be those of the page.
+    fn run_bare(&self, gate: &Gate, command: &str, folder: &Path) -> io::Result<Ran> {
         let bare = Gate { says: String::new(), control: None, least_tests: None, ..gate.clone() };
-        self.run(&bare, command, copy)
+        self.run(&bare, command, folder)
     }
 
     /// What is committed, in a folder that keeps what was built there, with the tools that checks have installed here.
