@@ -17,7 +17,7 @@ PROGRAMS = {
     "identity.mjs": ("node/guide", "node target/ci/node/guide/identity.mjs", "identity@example.com"),
     "sdk.mjs": ("node/guide", "node target/ci/node/guide/sdk.mjs", "sdk@example.com"),
     "sign_in.py": ("guide", "python3 target/ci/guide/sign_in.py", "python@example.com"),
-    "main.rs": ("guide-rust/src", "target/ci/guide-rust/target/debug/sign-in", "rust@example.com"),
+    "main.rs": ("guide-rust/src", "target/debug/sign-in", "rust@example.com"),
     "sign-in.sh": ("guide", "bash target/ci/guide/sign-in.sh", "curl@example.com"),
 }
 FOLDERS = {name: folder for name, (folder, _, _) in PROGRAMS.items()} | {"Cargo.toml": "guide-rust"}
@@ -26,8 +26,8 @@ FOLDERS = {name: folder for name, (folder, _, _) in PROGRAMS.items()} | {"Cargo.
 def extract():
     programs = dict(re.findall(r"^<!-- (\S+) -->\n```\w+\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL))
     assert programs.keys() == FOLDERS.keys(), programs.keys()
-    # A package of its own in the workspace's folder, of the crates that the workspace has.
-    programs["Cargo.toml"] += '\n[lints.rust]\nwarnings = "deny"\n\n[profile.dev]\ndebug = false\n\n[workspace]\n'
+    # A package of its own in the workspace's folder, of the crates that the workspace has, built the same way as far as they are.
+    programs["Cargo.toml"] += '\n[lints.rust]\nwarnings = "deny"\n\n[profile.dev]\ndebug = "line-tables-only"\n\n[workspace]\n'
     for name, text in programs.items():
         folder = CI / FOLDERS[name]
         folder.mkdir(parents=True, exist_ok=True)

@@ -53,7 +53,7 @@ const CLIENTS: usize = 256;
 const ENVIRONMENTS: usize = 8;
 /// From so many sign-ins on, growth of memory is judged.
 const ENOUGH_TO_GROW: usize = 20_000;
-/// Sign-ins with each bug.
+/// Sign-ins with each bug, at most.
 const WITH_BUG: usize = 200;
 /// How sign-ins are counted whose pains are not held against the promises: a function was so slow that it gave up something, and it
 /// was not told to be.
@@ -298,7 +298,7 @@ fn soak(arguments: &Arguments, out: &mut impl Write) -> stage::Result<Sum> {
         world.soak(sign_ins, tell).await?;
         let seconds = begun.elapsed().as_secs_f64();
         let findings = Arc::clone(&world.findings);
-        let few = (sign_ins / 5).clamp(2_000, 50_000);
+        let few = (sign_ins / 5).clamp(500, 50_000);
         let mut guessing = world.guess(few).await?;
         if !guessing.is_as_expected() {
             // Once in hundreds of runs fair guesses are as far off. Twice they are not.
@@ -313,8 +313,18 @@ fn soak(arguments: &Arguments, out: &mut impl Write) -> stage::Result<Sum> {
     for bug in Bug::ALL {
         let found = Runtime::new()?.block_on(async {
             let world = World::start(&programs, Some(bug)).await?;
-            world.soak(WITH_BUG, |_| Ok(())).await?;
-            stage::Result::Ok(world.findings.of(bug.breaks()) > 0)
+            let found = async {
+                while world.findings.of(bug.breaks()) == 0 {
+                    sleep(Duration::from_millis(50)).await;
+                }
+            };
+            tokio::select! {
+                () = found => stage::Result::Ok(true),
+                ended = world.soak(WITH_BUG, |_| Ok(())) => {
+                    ended?;
+                    Ok(world.findings.of(bug.breaks()) > 0)
+                }
+            }
         })?;
         sum.bugs.push((bug, found));
     }

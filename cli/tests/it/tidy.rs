@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use auth_challenge::settings::{
     CreateSettings, DefineSettings, LimitsSettings, LogSettings, Lookup, MailSettings, PostAuthenticationSettings,
@@ -290,6 +291,24 @@ fn r54_released_functions_unwind_whoever_builds_them() {
     let (_, release) = manifest.split_once("\n[profile.release]\n").unwrap();
     let release = release.split("\n[").next().unwrap();
     assert!(release.lines().any(|line| line.starts_with("panic = \"unwind\"")), "{release}");
+}
+
+/// Otherwise cargo would build the programs, and all that stands between, once more than the tests have: minutes for everybody.
+#[test]
+fn tests_ask_nothing_of_a_crate_that_programs_do_not_ask() {
+    let crates = |edges: &str| -> BTreeSet<(String, String)> {
+        let options = ["tree", "--workspace", "--frozen", "--prefix", "none", "--format", "{p}={f}", "--edges", edges];
+        let tree = Command::new(env!("CARGO")).args(options).current_dir(workspace()).output().unwrap();
+        assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+        let lines = String::from_utf8(tree.stdout).unwrap();
+        let crates = lines.lines().filter_map(|line| line.trim_end_matches(" (*)").split_once('='));
+        crates.map(|(name, features)| (name.to_owned(), features.to_owned())).collect()
+    };
+    let (programs, tests) = (crates("normal,build"), crates("normal,build,dev"));
+    let names: BTreeSet<&String> = programs.iter().map(|(name, _)| name).collect();
+    assert!(names.len() > 200, "{names:?}");
+    let other: Vec<_> = tests.iter().filter(|found| names.contains(&found.0) && !programs.contains(found)).collect();
+    assert!(other.is_empty(), "evidence/Cargo.toml has to ask for it, too: {other:?}");
 }
 
 #[test]
