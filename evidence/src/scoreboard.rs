@@ -135,6 +135,12 @@ impl Gate {
         filled(&self.says, figures)
     }
 
+    /// Whether a command means this gate: by its id, or where one command serves for two (`G15-million`) by what stands before the dash.
+    fn is_called(&self, name: Option<&Value>) -> bool {
+        let name = name.and_then(Value::as_str);
+        name == Some(&self.id) || name.is_some() && name == self.id.split('-').next()
+    }
+
     /// Whether each figure is there that the page shows.
     fn says_all(&self, figures: &Map<String, Value>) -> bool {
         let control = self.control.as_deref().unwrap_or_default();
@@ -262,7 +268,7 @@ impl Workspace {
             // A test's name may stand before it.
             let said =
                 line.find("{\"").and_then(|start| serde_json::from_str::<Map<String, Value>>(&line[start..]).ok());
-            if let Some(said) = said.filter(|said| said.get("gate") == Some(&json!(gate.id))) {
+            if let Some(said) = said.filter(|said| gate.is_called(said.get("gate"))) {
                 figures.extend(said.into_iter().map(|(name, figure)| (name, counted(figure))));
                 judged = true;
             }
