@@ -439,58 +439,62 @@ mod tests {
         );
     }
 
-    fn json_values() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
-            "\\PC{0,20}".prop_map(Value::from),
-        ];
-        leaf.prop_recursive(4, 32, 6, |inner| {
-            prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-                proptest::collection::hash_map("[a-zA-Z]{0,12}", inner, 0..6)
-                    .prop_map(|map| map.into_iter().collect::<Map<_, _>>().into()),
-            ]
-        })
-    }
+    mod properties {
+        use super::*;
 
-    proptest! {
-        /// Anything in any place of an event is answered with the event or a fixed error, by each of the seven.
-        #[test]
-        fn f34_any_event_is_answered(value in json_values(), which in 0..12usize) {
-            let paths = [
-                "/version", "/userPoolId", "/userName", "/callerContext", "/callerContext/clientId", "/triggerSource",
-                "/request", "/request/userAttributes", "/request/session", "/request/clientMetadata",
-                "/request/userNotFound", "/response",
+        fn json_values() -> impl Strategy<Value = Value> {
+            let leaf = prop_oneof![
+                Just(Value::Null),
+                any::<bool>().prop_map(Value::from),
+                any::<i64>().prop_map(Value::from),
+                any::<f64>().prop_map(Value::from),
+                "\\PC{0,20}".prop_map(Value::from),
             ];
-            let mut event = with(paths[which], value);
-            for source in [
-                "DefineAuthChallenge_Authentication", "CreateAuthChallenge_Authentication", "PreAuthentication_Authentication",
-                "PreSignUp_SignUp", "TokenGeneration_Authentication", "PostAuthentication_Authentication",
-                "VerifyAuthChallengeResponse_Authentication",
-            ] {
-                if which != 5 {
-                    event["triggerSource"] = source.into();
-                }
-                let text = event.to_string();
-                let answered = match source.split('_').next() {
-                    Some("DefineAuthChallenge") => call(text.as_bytes(), async |_: Define| Ok(json!({}))),
-                    Some("CreateAuthChallenge") => call(text.as_bytes(), async |_: Create| Ok(json!({}))),
-                    Some("PreAuthentication") => call(text.as_bytes(), async |_: PreAuthentication| Ok(json!({}))),
-                    Some("PreSignUp") => call(text.as_bytes(), async |_: PreSignUp| Ok(json!({}))),
-                    Some("TokenGeneration") => call(text.as_bytes(), async |_: PreTokenGeneration| Ok(json!({}))),
-                    Some("PostAuthentication") => call(text.as_bytes(), async |_: PostAuthentication| Ok(json!({}))),
-                    _ => call(text.as_bytes(), async |_: Verify| Ok(json!({}))),
-                };
-                match answered {
-                    Ok(echo) => {
-                        let mut expected = event.clone();
-                        expected["response"] = json!({});
-                        prop_assert_eq!(echo, expected);
+            leaf.prop_recursive(4, 32, 6, |inner| {
+                prop_oneof![
+                    proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                    proptest::collection::hash_map("[a-zA-Z]{0,12}", inner, 0..6)
+                        .prop_map(|map| map.into_iter().collect::<Map<_, _>>().into()),
+                ]
+            })
+        }
+
+        proptest! {
+            /// Anything in any place of an event is answered with the event or a fixed error, by each of the seven.
+            #[test]
+            fn f34_any_event_is_answered(value in json_values(), which in 0..12usize) {
+                let paths = [
+                    "/version", "/userPoolId", "/userName", "/callerContext", "/callerContext/clientId", "/triggerSource",
+                    "/request", "/request/userAttributes", "/request/session", "/request/clientMetadata",
+                    "/request/userNotFound", "/response",
+                ];
+                let mut event = with(paths[which], value);
+                for source in [
+                    "DefineAuthChallenge_Authentication", "CreateAuthChallenge_Authentication", "PreAuthentication_Authentication",
+                    "PreSignUp_SignUp", "TokenGeneration_Authentication", "PostAuthentication_Authentication",
+                    "VerifyAuthChallengeResponse_Authentication",
+                ] {
+                    if which != 5 {
+                        event["triggerSource"] = source.into();
                     }
-                    Err(error) => prop_assert_eq!(error, TriggerError::MalformedEvent),
+                    let text = event.to_string();
+                    let answered = match source.split('_').next() {
+                        Some("DefineAuthChallenge") => call(text.as_bytes(), async |_: Define| Ok(json!({}))),
+                        Some("CreateAuthChallenge") => call(text.as_bytes(), async |_: Create| Ok(json!({}))),
+                        Some("PreAuthentication") => call(text.as_bytes(), async |_: PreAuthentication| Ok(json!({}))),
+                        Some("PreSignUp") => call(text.as_bytes(), async |_: PreSignUp| Ok(json!({}))),
+                        Some("TokenGeneration") => call(text.as_bytes(), async |_: PreTokenGeneration| Ok(json!({}))),
+                        Some("PostAuthentication") => call(text.as_bytes(), async |_: PostAuthentication| Ok(json!({}))),
+                        _ => call(text.as_bytes(), async |_: Verify| Ok(json!({}))),
+                    };
+                    match answered {
+                        Ok(echo) => {
+                            let mut expected = event.clone();
+                            expected["response"] = json!({});
+                            prop_assert_eq!(echo, expected);
+                        }
+                        Err(error) => prop_assert_eq!(error, TriggerError::MalformedEvent),
+                    }
                 }
             }
         }

@@ -10,7 +10,7 @@ use sign_in_mail::{Mail, Templates, example_message};
 use unicode_bidi::{BidiInfo, Level};
 use unicode_width::UnicodeWidthStr;
 
-fn templates(given: &[(&str, &str)]) -> Templates {
+pub(crate) fn templates(given: &[(&str, &str)]) -> Templates {
     let vars = |name: &str| match given.iter().find(|(variable, _)| *variable == name) {
         Some((_, value)) => Some((*value).to_owned()),
         None => (name == "SES_FROM_ADDRESS").then(|| "Acme & Söhne <sign-in@example.com>".to_owned()),

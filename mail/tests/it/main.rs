@@ -4,3 +4,4 @@
 
 mod built_in;
 mod folders;
+mod properties;

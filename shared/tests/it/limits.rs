@@ -6,11 +6,10 @@ use auth_challenge::challenge::{ChallengeState, Nonce, UnixSeconds};
 use auth_challenge::code::CodeKey;
 use auth_challenge::limits::{Account, AccountKey, Answered, Count, Limited, Limits};
 use auth_challenge::user::{SignIn, User};
-use proptest::prelude::*;
 
 use crate::example::{NOW, alice, keys, later, nobody, sign_in, state};
 
-const LIMITS: Limits = Limits {
+pub(crate) const LIMITS: Limits = Limits {
     mail_burst: 3,
     mail_interval: Duration::from_secs(60),
     mails_per_day: 20,
@@ -19,26 +18,26 @@ const LIMITS: Limits = Limits {
     max_attempts: 3,
     validity: Duration::from_secs(600),
 };
-const CLIENT: &str = "1example23456789";
-const DAY: u64 = 86_400;
+pub(crate) const CLIENT: &str = "1example23456789";
+pub(crate) const DAY: u64 = 86_400;
 
 /// A challenge that is made at `now`, like no other.
-fn fresh(n: u64, now: UnixSeconds) -> ChallengeState {
+pub(crate) fn fresh(n: u64, now: UnixSeconds) -> ChallengeState {
     let mut nonce = [0; 16];
     nonce[..8].copy_from_slice(&n.to_be_bytes());
     ChallengeState { nonce: Nonce::from(nonce), issued_at: now, last_sent: now, ..state() }
 }
 
-fn wrong(tag: &str) -> Answered<'_> {
+pub(crate) fn wrong(tag: &str) -> Answered<'_> {
     Answered { tag, right: false, proof: None }
 }
 
 /// An account that sign-ins happen to.
 #[derive(Clone)]
-struct Life {
-    limits: Limits,
-    account: Account,
-    begun: u64,
+pub(crate) struct Life {
+    pub(crate) limits: Limits,
+    pub(crate) account: Account,
+    pub(crate) begun: u64,
 }
 
 impl Default for Life {
@@ -49,7 +48,7 @@ impl Default for Life {
 
 impl Life {
     /// Begins a sign-in, later than Cognito would repeat the one before.
-    fn start(&mut self, now: UnixSeconds) -> Result<ChallengeState, Limited> {
+    pub(crate) fn start(&mut self, now: UnixSeconds) -> Result<ChallengeState, Limited> {
         self.begun += 1;
         match self.account.start(&self.limits, CLIENT, fresh(self.begun, now), now)? {
             Count::Keep(account, state) => {
@@ -60,11 +59,11 @@ impl Life {
         }
     }
 
-    fn answer(&mut self, state: &ChallengeState, tag: &str, now: UnixSeconds) -> Result<(), Limited> {
+    pub(crate) fn answer(&mut self, state: &ChallengeState, tag: &str, now: UnixSeconds) -> Result<(), Limited> {
         self.give(state, wrong(tag), now)
     }
 
-    fn accept(&mut self, state: &ChallengeState, now: UnixSeconds) -> Result<(), Limited> {
+    pub(crate) fn accept(&mut self, state: &ChallengeState, now: UnixSeconds) -> Result<(), Limited> {
         self.give(state, Answered { tag: "right", right: true, proof: None }, now)
     }
 
@@ -447,86 +446,4 @@ fn r07_that_a_challenge_is_used_is_kept_for_as_long_as_it_can_be_answered_whatev
     let mut life = Life::default();
     life.accept(&state(), later(1)).unwrap();
     assert!(life.account.expires_at(&LIMITS) >= later(600 + 30));
-}
-
-/// One of several calls that run at the same time: what it last saw of the account, if anything.
-#[derive(Clone)]
-struct Call {
-    seen: Option<(u64, Account)>,
-    over: bool,
-}
-
-proptest! {
-    /// R37, G14: calls that answer at the same time, each reading the account and putting a new one in its place only if nobody
-    /// was faster: exactly as many are judged as the limit allows, in whatever order they come.
-    #[test]
-    fn g14_r37_t02_of_answers_at_once_exactly_as_many_are_judged_as_the_limit(
-        order in prop::collection::vec(0_usize..12, 400),
-    ) {
-        let challenge = fresh(1, NOW);
-        let (mut kept, mut version, mut judged) = (Account::default(), 0, 0);
-        let mut calls = vec![Call { seen: None, over: false }; 12];
-        for n in order {
-            let call = &mut calls[n];
-            match call.seen.take() {
-                _ if call.over => {}
-                None => call.seen = Some((version, kept.clone())),
-                Some((seen, account)) => match account.answer(&LIMITS, CLIENT, &challenge, wrong(&n.to_string()), later(1)) {
-                    Err(_) => call.over = true,
-                    Ok(Count::Repeat(())) => unreachable!("no answer is given twice"),
-                    Ok(Count::Keep(after, ())) if seen == version => {
-                        (kept, version, call.over) = (after, version + 1, true);
-                        judged += 1;
-                    }
-                    Ok(Count::Keep(..)) => {}
-                },
-            }
-        }
-        let all_over = calls.iter().all(|call| call.over);
-        prop_assert!(judged <= 3 && (judged == 3 || !all_over), "{}", judged);
-    }
-
-    /// Whatever happens when: no more mails than the burst and one for each interval, and no more than twenty in a day.
-    #[test]
-    fn r18_no_order_of_sign_ins_gets_more_mails(pauses in prop::collection::vec(15_u64..20_000, 1..200)) {
-        let mut life = Life::default();
-        let (mut now, mut mails) = (0, Vec::new());
-        for pause in pauses {
-            now += pause;
-            if life.start(later(now)).is_ok() {
-                mails.push(now);
-            }
-        }
-        for (place, from) in mails.iter().enumerate() {
-            let within = |seconds: u64| mails[place..].iter().filter(|at| **at - from < seconds).count() as u64;
-            prop_assert!(within(DAY) <= 20);
-            for minutes in [1, 2, 10, 60] {
-                prop_assert!(within(60 * minutes) <= 3 + minutes);
-            }
-        }
-    }
-
-    /// R16: between two right answers and without a day's pause the failures in a row only grow.
-    #[test]
-    fn r16_t04_counts_never_go_back(events in prop::collection::vec((0_u8..3, 0_u64..30_000), 1..150)) {
-        let mut life = Life::default();
-        let (mut now, mut state, mut row) = (0, fresh(0, NOW), 0_u64);
-        let mut last = 0;
-        for (event, pause) in events {
-            now += pause;
-            let before = life.account.clone();
-            match event {
-                0 => { let _ = life.start(later(now)).map(|begun| state = begun); }
-                _ => {
-                    let counted = life.answer(&state, &format!("{now}-{event}"), later(now));
-                    if counted.is_ok() && life.account != before {
-                        row = if now - last >= DAY { 1 } else { row + 1 };
-                        last = now;
-                    }
-                }
-            }
-            let kept = serde_json::to_value(&life.account).unwrap()["failures"].as_u64().unwrap();
-            prop_assert!(kept == row || (kept == 0 && now - last >= DAY), "{kept} kept of {row}");
-        }
-    }
 }

@@ -17,6 +17,7 @@ mod every_history;
 mod example;
 mod limits;
 mod metrics;
+mod properties;
 mod risk;
 mod settings;
 mod states;

@@ -6,14 +6,13 @@ use auth_challenge::code::Alphabet;
 use auth_challenge::settings::{
     AdmissionSettings, AwsSettings, ChallengeSettings, CreateSettings, DefineSettings, EXAMPLE_CODE_KEY, EmailDomains,
     LimitsSettings, LogSettings, Lookup, MailSettings, PostAuthenticationSettings, PreAuthenticationSettings,
-    PreSignUpSettings, PreTokenGenerationSettings, SesSettings, SettingsError, VARIABLES, VerifySettings,
+    PreSignUpSettings, PreTokenGenerationSettings, SesSettings, SettingsError, VerifySettings,
 };
-use proptest::prelude::*;
 
 use crate::example::settings;
 
 /// Reads all that the four functions read.
-fn read(given: &[(&str, &str)]) -> Result<(), SettingsError> {
+pub(crate) fn read(given: &[(&str, &str)]) -> Result<(), SettingsError> {
     fn one<T: Debug>(
         from_vars: impl Fn(Lookup<'_>) -> Result<T, SettingsError>,
         given: &[(&str, &str)],
@@ -339,21 +338,4 @@ fn f59_what_is_required_is_missed() {
     }
     assert!(MailSettings::from_vars(&nothing).unwrap_err().to_string().starts_with("SES_FROM_ADDRESS must be "));
     assert!(PreAuthenticationSettings::from_vars(&nothing).is_ok());
-}
-
-proptest! {
-    /// G23: any text in any two variables is taken, or refused in one line that names a variable and repeats no value.
-    #[test]
-    fn g23_errors_name_the_variable_and_never_the_value(
-        (one, other) in (0..VARIABLES.len(), 0..VARIABLES.len()),
-        value in "[a-zA-Z0-9=*.,@{} \u{e9}]{9,40}", other_value in "\\PC{0,40}",
-    ) {
-        let given = [(VARIABLES[other], &*other_value), (VARIABLES[one], &*value)];
-        if let Err(error) = read(&given) {
-            let text = error.to_string();
-            let names_it = given.iter().any(|(variable, _)| text.starts_with(&format!("{variable} must be ")));
-            prop_assert!(names_it, "{}", text);
-            prop_assert!(!text.contains(&value) && !text.contains('\n'));
-        }
-    }
 }

@@ -1,0 +1,71 @@
+//! Settings: any text in any variable.
+
+use auth_challenge::settings::{ChallengeSettings, CreateSettings, LimitsSettings, VARIABLES};
+use proptest::prelude::*;
+
+use crate::example::settings;
+use crate::settings::read;
+
+/// The bounds of the numbers.
+const NUMBERS: [(&str, u64, u64); 10] = [
+    ("CODE_LENGTH", 6, 16),
+    ("CODE_VALIDITY_SECONDS", 60, 600),
+    ("MAX_ATTEMPTS", 1, 5),
+    ("MAX_MAILS", 1, 5),
+    ("RESEND_AFTER_SECONDS", 10, 300),
+    ("MAIL_BURST", 1, 10),
+    ("MAIL_INTERVAL_SECONDS", 10, 3_600),
+    ("MAILS_PER_DAY", 1, 200),
+    ("SLOW_DOWN_AFTER_FAILURES", 3, 50),
+    ("LATCH_AFTER_FAILURES", 10, 100),
+];
+
+/// Whether create starts with this.
+fn starts(variable: &str, text: &str) -> bool {
+    let given = [("ACCEPT_RISK", "1"), (variable, text)];
+    settings(CreateSettings::from_vars, &given).is_ok() && settings(LimitsSettings::from_vars, &given).is_ok()
+}
+
+proptest! {
+    /// G23: any text in any two variables is taken, or refused in one line that names a variable and repeats no value.
+    #[test]
+    fn g23_errors_name_the_variable_and_never_the_value(
+        (one, other) in (0..VARIABLES.len(), 0..VARIABLES.len()),
+        value in "[a-zA-Z0-9=*.,@{} \u{e9}]{9,40}", other_value in "\\PC{0,40}",
+    ) {
+        let given = [(VARIABLES[other], &*other_value), (VARIABLES[one], &*value)];
+        if let Err(error) = read(&given) {
+            let text = error.to_string();
+            let names_it = given.iter().any(|(variable, _)| text.starts_with(&format!("{variable} must be ")));
+            prop_assert!(names_it, "{}", text);
+            prop_assert!(!text.contains(&value) && !text.contains('\n'));
+        }
+    }
+
+    #[test]
+    fn g23_a_number_is_taken_within_its_bounds_and_no_further((variable, from, to) in prop::sample::select(&NUMBERS[..]), number in 0..5_000_u64, near: bool) {
+        // Half of them around the bounds.
+        let number = if near { [from.saturating_sub(1), from, to, to + 1][number as usize % 4] } else { number };
+        prop_assert_eq!(starts(variable, &number.to_string()), (from..=to).contains(&number), "{} = {}", variable, number);
+    }
+
+    #[test]
+    fn g23_what_is_no_number_is_none((variable, ..) in prop::sample::select(&NUMBERS[..]), text in "[-0-9]{1,3}[ .,eE_x][0-9]{0,3}|\\PC{0,8}") {
+        prop_assume!(text.parse::<u64>().is_err());
+        prop_assert!(!starts(variable, &text), "{} = {:?}", variable, text);
+    }
+
+    #[test]
+    fn f52_a_key_has_32_to_256_printable_characters(key in "[!-~]{1,300}|[ -~]{32,40}|\\PC{32,40}", previous: bool) {
+        let variable = if previous { "CODE_KEY_PREVIOUS" } else { "CODE_KEY" };
+        let fits = (32..=256).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
+        let read = settings(ChallengeSettings::from_vars, &[(variable, &key)]);
+        prop_assert_eq!(read.is_ok(), fits, "{:?}", key);
+        if let Err(error) = read {
+            let text = error.to_string();
+            let names_it = text.starts_with(&format!("{variable} must be "));
+            // A short one may be a word of ours.
+            prop_assert!(names_it && (key.len() < 9 || !text.contains(&key)));
+        }
+    }
+}
