@@ -83,7 +83,9 @@ proptest! {
     }
 
     #[test]
-    fn there_is_a_mail_in_one_of_our_languages_whatever_is_asked_for(message in messages(), wished in prop::option::of("[a-zA-Z]{2,8}([_-][a-zA-Z0-9]{1,8}){0,3}")) {
+    fn there_is_a_mail_in_one_of_our_languages_whatever_is_asked_for(
+        message in messages(), wished in prop::option::of("[a-zA-Z]{2,8}([_-][a-zA-Z0-9]{1,8}){0,3}"),
+    ) {
         let templates = templates(&[("DEFAULT_LOCALE", "fr")]);
         let locale = wished.as_deref().and_then(LanguageTag::parse);
         let mail = render(&templates, &Message { locale, ..message });
@@ -94,9 +96,12 @@ proptest! {
     }
 
     #[test]
-    fn t34_a_subject_is_one_line_and_a_name_of_the_app_is_text_in_html(message in messages(), app_name in "[A-Za-z<>&\"'{}%# ]{1,40}") {
+    fn t34_a_subject_is_one_line_and_a_name_of_the_app_is_text_in_html(
+        message in messages(), app_name in "[A-Za-z<>&\"'{}%# ]{1,40}",
+    ) {
         prop_assume!(!app_name.trim().is_empty());
-        let [plain, strange] = [&*"x".repeat(app_name.trim().len()), &app_name].map(|name| render(&templates(&[("APP_NAME", name)]), &message));
+        let called = |name: &str| render(&templates(&[("APP_NAME", name)]), &message);
+        let (plain, strange) = (called("Acme"), called(&app_name));
         prop_assert!(!strange.subject.contains(['\r', '\n']));
         prop_assert!(strange.text.contains(app_name.trim()) && strange.subject.contains(app_name.trim()), "{}", *strange.text);
         let markup = |html: &str| html.matches(['<', '>', '"']).count();

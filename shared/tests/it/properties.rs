@@ -79,7 +79,8 @@ fn rounds() -> impl Strategy<Value = Round> {
     prop_oneof![1 => Just(Round::SrpA), 1 => Just(Round::PasswordVerified), 1 => Just(Round::Unrecognized), 12 => custom]
 }
 
-/// The rounds of a sign-in that goes on: perhaps a password, then the same challenge again and again, answered wrongly but perhaps at last.
+/// The rounds of a sign-in that goes on: perhaps a password, then the same challenge again and again, answered wrongly but perhaps at
+/// last.
 fn possible_rounds() -> impl Strategy<Value = Vec<Round>> {
     let answers = prop::collection::vec((any::<bool>(), any::<bool>()), 0..6);
     (0..3_u8, any::<bool>(), answers, any::<bool>()).prop_map(|(password, parameters, answers, last)| {

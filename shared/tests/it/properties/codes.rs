@@ -167,7 +167,8 @@ proptest! {
 
     #[test]
     fn r10_one_secret_makes_one_key_and_another_secret_another(
-        secret in prop::collection::vec(1..=255_u8, 1..64), other in prop::collection::vec(1..=255_u8, 1..64), nonce: [u8; 16],
+        secret in prop::collection::vec(1..=255_u8, 1..64), other in prop::collection::vec(1..=255_u8, 1..64),
+        nonce: [u8; 16],
     ) {
         let [key, again, another] = [&secret, &secret, &other].map(|secret| CodeKey::new(secret));
         let code = |key: &CodeKey| {

@@ -34,7 +34,9 @@ proptest! {
     }
 
     #[test]
-    fn t11_nothing_comes_after_a_right_answer(before in possible_rounds(), more in prop::collection::vec(rounds(), 1..4)) {
+    fn t11_nothing_comes_after_a_right_answer(
+        before in possible_rounds(), more in prop::collection::vec(rounds(), 1..4),
+    ) {
         let mut before = before;
         if !before.last().is_some_and(is_right) {
             let state = asked(&before).unwrap_or_else(state);
@@ -82,20 +84,25 @@ proptest! {
         }
         let states: Vec<_> = history.iter().filter_map(|round| asked(&[*round])).collect();
         for pair in states.windows(2) {
-            prop_assert_eq!((pair[0].nonce, pair[0].issued_at, pair[0].repeated), (pair[1].nonce, pair[1].issued_at, pair[1].repeated));
+            let [one, other] = [pair[0], pair[1]].map(|state| (state.nonce, state.issued_at, state.repeated));
+            prop_assert_eq!(one, other);
             prop_assert!(pair[0].attempts <= pair[1].attempts && pair[0].mails <= pair[1].mails);
         }
         prop_assert!(history.iter().rev().skip(1).all(|round| !is_right(round)));
     }
 
     #[test]
-    fn t11_what_we_did_not_seal_is_not_recognized(name in "\\PC{0,20}|CUSTOM_CHALLENGE", result: bool, metadata in prop::option::of("\\PC{0,99}")) {
+    fn t11_what_we_did_not_seal_is_not_recognized(
+        name in "\\PC{0,20}|CUSTOM_CHALLENGE", result: bool, metadata in prop::option::of("\\PC{0,99}"),
+    ) {
         prop_assume!(!["SRP_A", "PASSWORD_VERIFIER"].contains(&&*name));
         prop_assert_eq!(read(&name, result, metadata.as_deref()), Some(Round::Unrecognized));
     }
 
     #[test]
-    fn r32_what_we_sealed_is_read_as_it_was_in_a_challenge_of_ours_alone(state in states(), correct: bool, other in "[A-Z_]{1,20}") {
+    fn r32_what_we_sealed_is_read_as_it_was_in_a_challenge_of_ours_alone(
+        state in states(), correct: bool, other in "[A-Z_]{1,20}",
+    ) {
         let sealed = state.seal(&keys(), &sign_in()).unwrap();
         prop_assert_eq!(read("CUSTOM_CHALLENGE", correct, Some(&sealed)), Some(Round::CustomChallenge { state, correct }));
         prop_assert_eq!(read(&other, false, Some(&sealed)), Some(Round::Unrecognized));

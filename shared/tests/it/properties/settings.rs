@@ -43,14 +43,18 @@ proptest! {
     }
 
     #[test]
-    fn g23_a_number_is_taken_within_its_bounds_and_no_further((variable, from, to) in prop::sample::select(&NUMBERS[..]), number in 0..5_000_u64, near: bool) {
+    fn g23_a_number_is_taken_within_its_bounds_and_no_further(
+        (variable, from, to) in prop::sample::select(&NUMBERS[..]), number in 0..5_000_u64, near: bool,
+    ) {
         // Half of them around the bounds.
         let number = if near { [from.saturating_sub(1), from, to, to + 1][number as usize % 4] } else { number };
         prop_assert_eq!(starts(variable, &number.to_string()), (from..=to).contains(&number), "{} = {}", variable, number);
     }
 
     #[test]
-    fn g23_what_is_no_number_is_none((variable, ..) in prop::sample::select(&NUMBERS[..]), text in "[-0-9]{1,3}[ .,eE_x][0-9]{0,3}|\\PC{0,8}") {
+    fn g23_what_is_no_number_is_none(
+        (variable, ..) in prop::sample::select(&NUMBERS[..]), text in "[-0-9]{1,3}[ .,eE_x][0-9]{0,3}|\\PC{0,8}",
+    ) {
         prop_assume!(text.parse::<u64>().is_err());
         prop_assert!(!starts(variable, &text), "{} = {:?}", variable, text);
     }

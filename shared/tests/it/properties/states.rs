@@ -60,7 +60,9 @@ proptest! {
     }
 
     #[test]
-    fn p10_a_state_that_is_cut_or_goes_on_does_not_open(state in states(), place: Index, more in "[0-9A-Za-z._-]{1,30}") {
+    fn p10_a_state_that_is_cut_or_goes_on_does_not_open(
+        state in states(), place: Index, more in "[0-9A-Za-z._-]{1,30}",
+    ) {
         let sealed = state.seal(&keys(), &sign_in()).unwrap();
         let (head, tail) = sealed.split_at(place.index(sealed.len() - 1) + 1);
         prop_assert!(!opens(tail) && (tail.is_empty() || !opens(head)));
@@ -101,7 +103,9 @@ proptest! {
     }
 
     #[test]
-    fn t45_a_state_of_one_address_does_not_open_for_another(state in states(), one in "[a-z]{1,9}", other in "[a-z]{1,9}") {
+    fn t45_a_state_of_one_address_does_not_open_for_another(
+        state in states(), one in "[a-z]{1,9}", other in "[a-z]{1,9}",
+    ) {
         prop_assume!(one != other);
         let of = |name: &str| {
             let unproved = auth_challenge::email_address::EmailAddress::parse(&format!("{name}@example.com"));
@@ -122,7 +126,8 @@ proptest! {
 
     #[test]
     fn p18_a_challenge_lives_from_when_it_was_made_until_its_time_is_over(
-        mut state in states(), issued_at in 0..u64::MAX - 10_000, ahead in 0..2_000_u64, behind in 0..100_u64, validity in 60..=600_u64,
+        mut state in states(), issued_at in 0..u64::MAX - 10_000, ahead in 0..2_000_u64, behind in 0..100_u64,
+        validity in 60..=600_u64,
     ) {
         state.issued_at = UnixSeconds(issued_at);
         let now = issued_at.saturating_add(ahead).saturating_sub(behind);
@@ -132,7 +137,9 @@ proptest! {
     }
 
     #[test]
-    fn p18_what_is_over_stays_over(state in states(), mut moments in [any::<u64>(), any::<u64>(), any::<u64>()], validity in 60..=600_u64) {
+    fn p18_what_is_over_stays_over(
+        state in states(), mut moments in [any::<u64>(), any::<u64>(), any::<u64>()], validity in 60..=600_u64,
+    ) {
         // Any moments at all, and some around its life.
         moments[0] = state.issued_at.0.saturating_add(moments[0] % 700);
         moments.sort_unstable();
@@ -155,7 +162,9 @@ proptest! {
     }
 
     #[test]
-    fn r38_the_name_in_logs_is_one_for_all_rounds_of_a_challenge_and_tells_of_nothing_else(one in states(), other in states()) {
+    fn r38_the_name_in_logs_is_one_for_all_rounds_of_a_challenge_and_tells_of_nothing_else(
+        one in states(), other in states(),
+    ) {
         let later = ChallengeState { nonce: one.nonce, ..other };
         prop_assert_eq!(one.log_id(), later.log_id());
         prop_assert_eq!(one.log_id().len(), 8);

@@ -74,7 +74,8 @@ fn decide(
 proptest! {
     #[test]
     fn p03_an_answer_is_right_if_it_is_the_code_in_time_of_somebody_known_and_only_then(
-        settings in all_settings(), state in some_states(), user in users(), metadata in metadata(), now in moments(), typed in typed(),
+        settings in all_settings(), state in some_states(), user in users(), metadata in metadata(), now in moments(),
+        typed in typed(),
     ) {
         let call = Call { settings: &settings, state: &state, metadata: &metadata, now };
         let text = match &typed {
@@ -93,13 +94,18 @@ proptest! {
     }
 
     #[test]
-    fn t45_whatever_is_not_ours_is_foreign(text in "\\PC{0,150}|1\\.code\\.[0-9a-f]{8}\\.[0-9A-Za-z_-]{22}\\.[0-9]{10}\\.[0-9]\\.[0-9]\\.[0-9]{10}\\.[0-9A-Za-z_-]{22}", answer in "[0-9]{8}", metadata in metadata()) {
+    fn t45_whatever_is_not_ours_is_foreign(
+        text in "\\PC{0,150}|1\\.code\\.[0-9a-f]{8}\\.[0-9A-Za-z_-]{22}\\.[0-9]{10}\\.[0-9]\\.[0-9]\\.[0-9]{10}\\.[0-9A-Za-z_-]{22}",
+        answer in "[0-9]{8}", metadata in metadata(),
+    ) {
         let foreign = Verdict::Reject(Refusal::ForeignChallenge);
         prop_assert_eq!(decide(&verify(&[]), &alice(), &text, &answer, &metadata, NOW), foreign);
     }
 
     #[test]
-    fn t45_a_challenge_of_somebody_else_is_foreign(state in some_states(), user_name in "\\PC{1,40}", metadata in metadata()) {
+    fn t45_a_challenge_of_somebody_else_is_foreign(
+        state in some_states(), user_name in "\\PC{1,40}", metadata in metadata(),
+    ) {
         prop_assume!(user_name != sign_in().user_name);
         let settings = verify(&[]);
         let theirs = SignIn { user_name, ..sign_in() };
@@ -111,7 +117,8 @@ proptest! {
 
     #[test]
     fn with_a_wish_for_another_mail_nothing_is_judged(
-        settings in all_settings(), state in some_states(), user in users(), mut metadata in metadata(), now in moments(), typed in typed(),
+        settings in all_settings(), state in some_states(), user in users(), mut metadata in metadata(),
+        now in moments(), typed in typed(),
     ) {
         metadata.action = Action::Resend;
         let call = Call { settings: &settings, state: &state, metadata: &metadata, now };
@@ -132,7 +139,8 @@ proptest! {
 
     #[test]
     fn p13_the_language_of_a_client_changes_no_verdict(
-        settings in all_settings(), state in some_states(), user in users(), metadata in metadata(), locale in locales(), now in moments(), typed in typed(),
+        settings in all_settings(), state in some_states(), user in users(), metadata in metadata(),
+        locale in locales(), now in moments(), typed in typed(),
     ) {
         let other = ClientMetadata { locale, ..metadata.clone() };
         let verdicts = [&metadata, &other].map(|metadata| {
@@ -146,7 +154,8 @@ proptest! {
     /// T25: what counts for somebody who exists counts for somebody who does not.
     #[test]
     fn t25_p15_an_answer_counts_whoever_gives_it(
-        settings in all_settings(), state in some_states(), nobody in unknown(), metadata in metadata(), now in moments(), typed in typed(),
+        settings in all_settings(), state in some_states(), nobody in unknown(), metadata in metadata(),
+        now in moments(), typed in typed(),
     ) {
         let call = Call { settings: &settings, state: &state, metadata: &metadata, now };
         let text = if let Typed::Text(text) = typed { text } else { call.code() };
