@@ -230,6 +230,15 @@ proptest! {
     }
 
     #[test]
+    fn r16_a_right_answer_ends_the_row(history in histories()) {
+        let mut past = Past::of(&history);
+        let Some(challenge) = past.live() else { return Ok(()) };
+        if past.life.accept(&challenge, past.now()).is_ok() {
+            prop_assert_eq!((past.kept("failures"), past.kept("level")), (0, 0));
+        }
+    }
+
+    #[test]
     fn r07_nobody_signs_in_twice_with_one_challenge(
         history in histories(), others in prop::collection::vec((0..40_u64, any::<bool>(), 0..4_u8), 1..9),
     ) {
@@ -391,9 +400,12 @@ proptest! {
             }
         }
         prop_assert!(count <= 100);
+        let is_latched = count == 100 && quiet < DAY;
         let state = fresh(u64::MAX, later(last + quiet));
+        let begun = life.account.start(&life.limits, CLIENT, state, later(last + quiet));
+        prop_assert!(begun == Err(Limited::Failures) || !is_latched, "{:?}", begun);
         let judged = life.accept(&state, later(last + quiet));
-        prop_assert_eq!(judged == Err(Limited::Failures), count == 100 && quiet < DAY);
+        prop_assert_eq!(judged == Err(Limited::Failures), is_latched);
     }
 
     #[test]

@@ -14,7 +14,8 @@ use proptest::sample::Index;
 
 /// Text in which addresses are not rare.
 fn address_like() -> impl Strategy<Value = String> {
-    prop_oneof!["[a-zA-Z0-9.+@\"<>,;:()%!= \\\\-]{0,40}", "\\PC{0,10}@\\PC{1,20}", "[a-z]{1,5}@[a-z.-]{1,15}"]
+    let almost = "[a-z0-9]{0,3}[ -~]{1,2}[a-z0-9]{0,3}@[a-z]{1,5}([ -~][a-z]{1,3})?\\.[a-z]{2,3}";
+    prop_oneof![almost, "[a-zA-Z0-9.+@\"<>,;:()%!= \\\\-]{0,40}", "\\PC{0,10}@\\PC{1,20}", "[a-z]{1,5}@[a-z.-]{1,15}"]
 }
 
 fn attributes() -> impl Strategy<Value = HashMap<String, String>> {
@@ -112,6 +113,12 @@ proptest! {
         prop_assert_eq!(tag.as_str(), text.replace('_', "-"));
         prop_assert_eq!(LanguageTag::parse(tag.as_str()), Some(tag.clone()));
         prop_assert!(tag.as_str().len() <= 35 && tag.as_str().bytes().all(|b| b == b'-' || b.is_ascii_alphanumeric()));
+    }
+
+    #[test]
+    fn ordinary_tags_of_languages_are_taken_in_either_spelling(tag in "[a-zA-Z]{2,8}(-[a-zA-Z0-9]{1,8}){0,2}", underscores: bool) {
+        let written = if underscores { tag.replace('-', "_") } else { tag.clone() };
+        prop_assert_eq!(LanguageTag::parse(&written).map(|read| read.as_str().to_owned()), Some(tag));
     }
 
     #[test]
