@@ -52,20 +52,23 @@ fn the_defaults() {
     assert_eq!(create.greeting_attribute, None);
 }
 
+/// The bounds of the numbers.
+pub(crate) const NUMBERS: [(&str, u64, u64); 10] = [
+    ("CODE_LENGTH", 6, 16),
+    ("CODE_VALIDITY_SECONDS", 60, 600),
+    ("MAX_ATTEMPTS", 1, 5),
+    ("MAX_MAILS", 1, 5),
+    ("RESEND_AFTER_SECONDS", 10, 300),
+    ("MAIL_BURST", 1, 10),
+    ("MAIL_INTERVAL_SECONDS", 10, 3_600),
+    ("MAILS_PER_DAY", 1, 200),
+    ("SLOW_DOWN_AFTER_FAILURES", 3, 50),
+    ("LATCH_AFTER_FAILURES", 10, 100),
+];
+
 #[test]
 fn f59_numbers_have_bounds() {
-    for (variable, from, to) in [
-        ("CODE_LENGTH", 6, 16),
-        ("CODE_VALIDITY_SECONDS", 60, 600),
-        ("MAX_ATTEMPTS", 1, 5),
-        ("MAX_MAILS", 1, 5),
-        ("RESEND_AFTER_SECONDS", 10, 300),
-        ("MAIL_BURST", 1, 10),
-        ("MAIL_INTERVAL_SECONDS", 10, 3_600),
-        ("MAILS_PER_DAY", 1, 200),
-        ("SLOW_DOWN_AFTER_FAILURES", 3, 50),
-        ("LATCH_AFTER_FAILURES", 10, 100),
-    ] {
+    for (variable, from, to) in NUMBERS {
         let expected = format!("{variable} must be a whole number from {from} to {to}");
         for good in [from, to] {
             assert_eq!(read(&[(variable, &good.to_string())]), Ok(()));

@@ -4,21 +4,7 @@ use auth_challenge::settings::{ChallengeSettings, CreateSettings, LimitsSettings
 use proptest::prelude::*;
 
 use crate::example::settings;
-use crate::settings::read;
-
-/// The bounds of the numbers.
-const NUMBERS: [(&str, u64, u64); 10] = [
-    ("CODE_LENGTH", 6, 16),
-    ("CODE_VALIDITY_SECONDS", 60, 600),
-    ("MAX_ATTEMPTS", 1, 5),
-    ("MAX_MAILS", 1, 5),
-    ("RESEND_AFTER_SECONDS", 10, 300),
-    ("MAIL_BURST", 1, 10),
-    ("MAIL_INTERVAL_SECONDS", 10, 3_600),
-    ("MAILS_PER_DAY", 1, 200),
-    ("SLOW_DOWN_AFTER_FAILURES", 3, 50),
-    ("LATCH_AFTER_FAILURES", 10, 100),
-];
+use crate::settings::{NUMBERS, read};
 
 /// Whether create starts with this.
 fn starts(variable: &str, text: &str) -> bool {

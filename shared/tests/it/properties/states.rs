@@ -5,6 +5,7 @@ use std::time::Duration;
 use auth_challenge::challenge::{ChallengeKind, ChallengeState, Nonce, UnixSeconds};
 use auth_challenge::client_metadata::Action;
 use auth_challenge::code::{CodeKey, CodeKeys};
+use auth_challenge::email_address::EmailAddress;
 use auth_challenge::user::SignIn;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -108,7 +109,7 @@ proptest! {
     ) {
         prop_assume!(one != other);
         let of = |name: &str| {
-            let unproved = auth_challenge::email_address::EmailAddress::parse(&format!("{name}@example.com"));
+            let unproved = EmailAddress::parse(&format!("{name}@example.com"));
             SignIn { unproved, ..sign_in() }
         };
         let sealed = state.seal(&keys(), &of(&one)).unwrap();
