@@ -82,6 +82,20 @@ impl Past {
         self.newest().filter(|challenge| challenge.is_live(self.now(), self.life.limits.validity))
     }
 
+    /// The challenge that can be answered, after its right answer was counted: not where that is Cognito's call again for one that
+    /// was counted before, which changes nothing.
+    fn accept(&mut self) -> Option<ChallengeState> {
+        let challenge = self.live()?;
+        let right = Answered { tag: "right", right: true, proof: None };
+        match self.life.account.answer(&self.life.limits, CLIENT, &challenge, right, self.now()) {
+            Ok(Count::Keep(account, ())) => {
+                self.life.account = account;
+                Some(challenge)
+            }
+            Ok(Count::Repeat(())) | Err(_) => None,
+        }
+    }
+
     /// What comes of it: whether something was judged or mailed.
     fn does(&mut self, deed: Deed, now: UnixSeconds) -> Option<Result<(), Limited>> {
         let life = &mut self.life;
@@ -232,8 +246,7 @@ proptest! {
     #[test]
     fn r16_a_right_answer_ends_the_row(history in histories()) {
         let mut past = Past::of(&history);
-        let Some(challenge) = past.live() else { return Ok(()) };
-        if past.life.accept(&challenge, past.now()).is_ok() {
+        if past.accept().is_some() {
             prop_assert_eq!((past.kept("failures"), past.kept("level")), (0, 0));
         }
     }
@@ -243,9 +256,8 @@ proptest! {
         history in histories(), others in prop::collection::vec((0..40_u64, any::<bool>(), 0..4_u8), 1..9),
     ) {
         let mut past = Past::of(&history);
-        let Some(challenge) = past.live() else { return Ok(()) };
         let right = Answered { tag: "right", right: true, proof: None };
-        if past.life.accept(&challenge, past.now()).is_ok() {
+        if let Some(challenge) = past.accept() {
             let accepted = past.now;
             for (pause, repeated, attempts) in others {
                 past.now += pause;
@@ -297,7 +309,9 @@ proptest! {
         }
         // Begun before, so that it is the owner's alone.
         let challenge = past.newest().unwrap();
-        prop_assume!(!challenge.repeated);
+        if challenge.repeated {
+            return Ok(());
+        }
         let begun = past.now;
         for (deed, pause) in meanwhile {
             past.now += pause;
@@ -311,7 +325,9 @@ proptest! {
                 Deed::Right { .. } | Deed::Resend { .. } | Deed::TakeBack { .. } => {}
             }
         }
-        prop_assume!(past.now - begun < 600 && past.kept("failures") < 100);
+        if past.now - begun >= 600 || past.kept("failures") >= 100 {
+            return Ok(());
+        }
         prop_assert_eq!(past.life.accept(&challenge, past.now()), Ok(()));
     }
 

@@ -146,7 +146,9 @@ proptest! {
     #[test]
     fn r28_what_is_too_long_counts_as_absent(given in metadata(), key in any::<Index>(), length in 257..2_000_usize) {
         let keys: Vec<&String> = given.keys().collect();
-        prop_assume!(!keys.is_empty());
+        if keys.is_empty() {
+            return Ok(());
+        }
         let key = (*key.get(&keys)).clone();
         let (mut long, mut absent) = (given.clone(), given);
         long.insert(key.clone(), "x".repeat(length));
