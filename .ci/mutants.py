@@ -24,6 +24,8 @@ SLOW = "package(auth-challenge) & test(/r03|p_whole|g1_r26|g18|whole_domains|g4_
     " | package(create-auth-challenge) & test(known_or_not)"
 # The functions' tests that run all of them behind the pool.
 BEHIND_THE_POOL = "not (package(custom-auth) & (kind(bin) | test(/^(program|tidy)::/)))"
+# Not tried unless it is asked for: whether it sees anything is shown by bugs that each measurement has to notice.
+MEASURES = "evidence"
 # Which packages are tried together, and the judges: packages whose tests are asked, and which of those. The first are quick, and every
 # mutant is put to them; the others are asked about what those before them missed.
 GROUPS = {
@@ -35,7 +37,7 @@ GROUPS = {
     "ops": (["custom-auth-ops"], [(["custom-auth-ops"], None)]),
     "pool": (["local-pool"], [(["local-pool"], None)]),
     "cli": (["custom-auth"], [(["custom-auth"], None)]),
-    "evidence": (["evidence"], [(["evidence"], None)]),
+    MEASURES: (["evidence"], [(["evidence"], None)]),
 }
 # What the short form tries: until when a code counts, and which.
 HEART = [
@@ -70,11 +72,26 @@ def hashed(names: list[str], more: str = "") -> str:
     return hashlib.sha256(b"".join([*digests, more.encode()])).hexdigest()
 
 
-def judging() -> str:
-    """Who judges, as a hash: tests, what they read, what they are built with, and which are asked."""
+def judging(group: str) -> str:
+    """Who judges a group, as a hash: tests, what they read, what they are built with, and which are asked. Not what is only another
+    package's."""
+    metadata = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
+    packages = json.loads(subprocess.run(metadata, check=True, stdout=subprocess.PIPE).stdout)["packages"]
+    folders = {package["name"]: os.path.relpath(os.path.dirname(package["manifest_path"])) + "/" for package in packages}
+    judges = {package for tests, _ in GROUPS[group][1] for package in tests}
+    mine = tuple(folders[package] for package in judges)
+    others = tuple(folders[package] for package in folders.keys() - judges)
     judging = re.compile(r"(^|/)(tests/|tests\.rs|killed\.rs)|\.(toml|lock|json|html|txt)$")
-    names = [name for name in files() if judging.search(name) and not name.startswith(("docs/", "evidence/", "fuzz/"))]
-    return hashed(names, json.dumps(GROUPS))
+    names = {
+        name for name in files()
+        if judging.search(name) and not name.startswith(("docs/", "evidence/", "fuzz/"))
+        and (name.startswith(mine) or not name.startswith(others))
+    }
+    # Tests of one package that another has too.
+    for name in [name for name in files() if name.startswith(mine) and name.endswith(".rs")]:
+        for path in re.findall(r'#\[path = "(.*)"\]', pathlib.Path(name).read_text()):
+            names.add(os.path.normpath(os.path.join(os.path.dirname(name), path)))
+    return hashed(sorted(names), json.dumps(GROUPS[group]))
 
 
 def outcomes_in(out: pathlib.Path) -> list[dict]:
@@ -89,7 +106,7 @@ def outcomes_in(out: pathlib.Path) -> list[dict]:
 def known(group: str) -> list[dict]:
     """What the first judges caught in runs that were stopped, or found something, if the mutant's file and the judges are as they were.
     What was missed is asked about again."""
-    kept, judges = WORK / f"{group}.json", judging()
+    kept, judges = WORK / f"{group}.json", judging(group)
     before = json.loads(kept.read_text()) if kept.exists() else {}
     found = {}
     is_current = before.get("judges") == judges
@@ -182,7 +199,7 @@ parser.add_argument("--since")
 parser.add_argument("--shard")
 asked = parser.parse_args()
 short = asked.what == ["short"]
-packages = [CORE] if short else asked.what or [package for group in GROUPS.values() for package in group[0]]
+packages = [CORE] if short else asked.what or [package for group in GROUPS.keys() - {MEASURES} for package in GROUPS[group][0]]
 unknown = set(packages) - {package for group in GROUPS.values() for package in group[0]}
 if unknown:
     sys.exit(f"no such package: {', '.join(sorted(unknown))}")

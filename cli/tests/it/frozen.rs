@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::running::start;
 
 /// How long the mail service keeps a connection that nobody uses.
-const PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Takes mails over one connection until that is idle for too long.
 async fn serve(mut stream: TcpStream, mails: Arc<AtomicUsize>) -> Option<()> {
@@ -62,7 +62,7 @@ async fn f25_the_first_mail_after_a_freeze_goes_out_once_whatever_became_of_the_
     let process = process_with(&format!("AWS_ENDPOINT_URL_SESV2={url}"));
     let signal = |name: &str| assert!(Command::new("kill").args([name, &process]).status().unwrap().success());
     // The connection is dead by then, and alive.
-    for (frozen, connections_then) in [(PATIENCE * 2, 2), (PATIENCE / 30, 2)] {
+    for (frozen, connections_then) in [(PATIENCE * 2, 2), (PATIENCE / 100, 2)] {
         signal("-STOP");
         sleep(frozen).await;
         signal("-CONT");

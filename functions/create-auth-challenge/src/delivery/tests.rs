@@ -13,7 +13,7 @@ use auth_challenge::user::{SignIn, User, WhyUnknown};
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 use self::service::{Deed, Service, refuses, refuses_with, taken};
 use super::*;
@@ -142,17 +142,17 @@ async fn r34_f14_an_error_that_ses_did_not_write_is_not_tried_again() {
 
 #[tokio::test]
 async fn f11_a_refused_connection_is_tried_once_more() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let delivery = delivery(&format!("http://{address}"));
+    // Taken, so that nobody else gets it, and not listened at.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let delivery = delivery(&format!("http://{}", socket.local_addr().unwrap()));
     assert_eq!(perform(&delivery, &first(&alice())).await, NOT_SENT);
     // Somebody listens again before the second attempt is made.
     let (challenge, mut chance) = (first(&alice()), UnwrapErr(SysRng));
     let mut sending = std::pin::pin!(delivery.perform(&challenge, &mut chance));
-    let early = tokio::time::timeout(Duration::from_millis(PAUSE.start - 20), &mut sending).await;
+    let early = tokio::time::timeout(Duration::from_millis(PAUSE.start / 2), &mut sending).await;
     assert!(early.is_err(), "no second attempt: {early:?}");
-    let service = Service::start_at(address, [taken()]).await;
+    let service = Service::start_on(socket.listen(16).unwrap(), [taken()]);
     assert_eq!(sending.await, Ok(()));
     assert_eq!(service.requests().len(), 1);
 }

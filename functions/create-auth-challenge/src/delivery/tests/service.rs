@@ -1,7 +1,6 @@
 //! SES on a real socket, which misbehaves on purpose.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -84,11 +83,10 @@ impl Seen {
 
 impl Service {
     pub(crate) async fn start(deeds: impl IntoIterator<Item = Deed>) -> Service {
-        Service::start_at("127.0.0.1:0".parse().unwrap(), deeds).await
+        Service::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), deeds)
     }
 
-    pub(crate) async fn start_at(address: SocketAddr, deeds: impl IntoIterator<Item = Deed>) -> Service {
-        let listener = TcpListener::bind(address).await.unwrap();
+    pub(crate) fn start_on(listener: TcpListener, deeds: impl IntoIterator<Item = Deed>) -> Service {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let seen = Arc::new(Seen::default());
         let to_serve = Arc::clone(&seen);
