@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use rand::{Rng, RngExt as _};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// For the connection, with TLS.
 const CONNECT: Duration = Duration::from_millis(500);
@@ -121,32 +121,28 @@ impl Table {
                 Ok(Count::Keep(account, value)) => (account, value),
             };
             let version = format!("{:016x}", UnwrapErr(SysRng).next_u64());
-            match self.write(key, &seen, &version, &account, expires(&account), deadline).await {
+            let (pause, reason) = match self.write(key, &seen, &version, &account, expires(&account), deadline).await {
                 Write::Done => return Ok(Ok(value)),
                 Write::Stale(now) => {
                     match tried.take().filter(|(tried, _)| now.version.as_ref() == Some(tried)) {
                         Some((_, value)) => return Ok(Ok(value)),
                         None => seen = now,
                     }
-                    let pause = pauses.next(&mut UnwrapErr(SysRng));
-                    // To sleep for no time at all is to sleep until the timer's next millisecond.
-                    if !pause.is_zero() {
-                        sleep(pause).await;
-                    }
+                    (pauses.next(&mut UnwrapErr(SysRng)), "too_busy")
                 }
                 Write::Refused(reason) => return Err(reason),
-                failed @ (Write::Failed(reason) | Write::Unknown(reason)) => {
-                    if let Write::Unknown(_) = failed {
-                        tried = Some((version, value));
-                    }
-                    if Instant::now() + PAUSE >= last_write {
-                        return Err(reason);
-                    }
-                    sleep(PAUSE).await;
+                Write::Failed(reason) => (PAUSE, reason),
+                Write::Unknown(reason) => {
+                    tried = Some((version, value));
+                    (PAUSE, reason)
                 }
+            };
+            // To sleep for no time at all is to sleep until the timer's next millisecond.
+            if !pause.is_zero() {
+                sleep_until(last_write.min(Instant::now() + pause)).await;
             }
             if Instant::now() >= last_write {
-                return Err("too_busy");
+                return Err(reason);
             }
         }
     }

@@ -241,6 +241,18 @@ async fn a_new_account_takes_one_write_and_a_known_one_two() {
     assert!(expires >= NOW.0 + 86_400);
 }
 
+/// Without the pauses between its writes it would make hundreds.
+#[tokio::test]
+async fn who_is_overtaken_again_and_again_waits_between_writes_and_gives_up() {
+    let dynamodb = DynamoDb::start().await;
+    let counts = counts(&dynamodb);
+    assert!(start(&counts, 1).await.unwrap().is_ok());
+    dynamodb.tables.lock().unwrap().always = Some(Fault::Overtaken);
+    assert_eq!(start(&counts, 2).await, Err(Unavailable));
+    let requests = dynamodb.tables.lock().unwrap().requests;
+    assert!(requests < 60, "{requests}");
+}
+
 #[tokio::test]
 async fn f54_a_write_that_fails_is_tried_again_and_counted_once() {
     for fault in [

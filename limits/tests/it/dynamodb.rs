@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     Lost,
     /// Neither done nor answered.
     Ignored,
+    /// Somebody else writes to the account a moment before.
+    Overtaken,
 }
 
 type Item = serde_json::Value;
@@ -83,6 +85,9 @@ async fn update_item(State(tables): State<Arc<Mutex<Tables>>>, body: String) -> 
     let answer = {
         let mut tables = tables.lock().unwrap();
         let values = &request["ExpressionAttributeValues"];
+        if let (Some(Fault::Overtaken), version) = (fault, tables.requests.to_string()) {
+            tables.items.entry(key.clone()).and_modify(|item| item["version"] = serde_json::json!({"S": version}));
+        }
         let before = tables.items.get(&key);
         let holds = match request["ConditionExpression"].as_str().unwrap() {
             "attribute_not_exists(#version)" => before.is_none(),
@@ -106,7 +111,7 @@ async fn update_item(State(tables): State<Arc<Mutex<Tables>>>, body: String) -> 
     match fault {
         Some(Fault::Slow(pause)) => sleep(pause).await,
         Some(Fault::Lost) => sleep(Duration::from_secs(60)).await,
-        Some(Fault::Error(..) | Fault::Ignored) | None => {}
+        Some(Fault::Error(..) | Fault::Ignored | Fault::Overtaken) | None => {}
     }
     answer
 }
