@@ -88,6 +88,13 @@ fn text_and_html_say_the_same() {
 }
 
 #[test]
+fn r38_a_mail_shows_nothing_of_itself_to_a_log() {
+    for mail in mails(&[]) {
+        assert_eq!(format!("{mail:?}"), "Mail");
+    }
+}
+
+#[test]
 fn t14_what_a_lock_screen_shows_of_a_mail_is_not_the_code() {
     for mail in mails(&[]) {
         let before = |text: &str| text.split(&code()).next().unwrap().width();

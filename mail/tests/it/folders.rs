@@ -154,6 +154,12 @@ fn a_subject_is_one_line_without_a_code() {
     let not_a_line = "TEMPLATE_DIR: en/subject.txt: a subject is one line of 1 to 200 characters";
     check("en/subject.txt", "to sign", "\nto sign", not_a_line);
     check("en/subject.txt", "to sign", &"to sign ".repeat(30), not_a_line);
+    // As long as it may be, and longer by one.
+    let whole = "{% if code %}{{ code }} – {% endif %}Your code to sign in to {{ app_name }}";
+    let longest = folder("longest");
+    edit(&longest.join("en/subject.txt"), whole, &"x".repeat(200));
+    assert!(templates(&longest).is_ok());
+    check("en/subject.txt", whole, &"x".repeat(201), not_a_line);
     let none =
         "TEMPLATE_DIR: en/subject.txt, line 1: invalid operation: there may be no such value: put it into an {% if %}";
     check("en/subject.txt", "{% if code %}{{ code }} – {% endif %}", "{{ code }} – ", none);
@@ -192,6 +198,42 @@ fn what_a_template_includes_is_escaped_as_the_template_is() {
     let mail = templates.render(&example_message(None, eight_digits())).unwrap();
     assert!(!mail.html.contains("<b>A") && mail.html.contains("&lt;b&gt;A &amp; B&lt;"), "{}", *mail.html);
     assert!(mail.text.contains("<b>A & B</b>"), "{}", *mail.text);
+}
+
+/// Or what is right in one form, or for one language, would be said in another.
+#[test]
+fn a_part_uses_the_shared_files_of_its_form_and_nothing_of_other_parts() {
+    let folder = folder("shared");
+    fs::write(folder.join("signature.txt"), "Your {{ app_name }}\n").unwrap();
+    edit(&folder.join("pl/body.txt"), "Oto kod:", "{% include \"signature.txt\" %}");
+    let mail = templates(&folder).unwrap().render(&example_message(LanguageTag::parse("pl"), eight_digits())).unwrap();
+    assert!(mail.text.contains("Your example.com\n"), "{}", *mail.text);
+
+    for (file, from, included) in [
+        ("en/body.txt", "If it", "layout.html"),
+        ("en/body.txt", "If it", "en/body.html"),
+        ("en/body.txt", "If it", "pl/subject.txt"),
+        ("en/body.html", "If it", "en/subject.txt"),
+        ("en/body.html", "If it", "pl/body.html"),
+    ] {
+        let to = format!("{{% include \"{included}\" %}}");
+        let number = if file.ends_with("html") { 5 } else { 11 };
+        let expected = format!(
+            "TEMPLATE_DIR: {file}, line {number}: template not found: tried to include non-existing template '{included}'"
+        );
+        check(file, from, &to, &expected);
+    }
+}
+
+#[test]
+fn templates_are_tried_with_much_time_and_with_little() {
+    for minutes in [10, 2, 1, 0] {
+        let wrong = format!("{{% if minutes == {minutes} %}}{{{{ code.nothing }}}}{{% endif %}}If it was not you");
+        let folder = folder("minutes");
+        edit(&folder.join("en/body.txt"), "If it was not you", &wrong);
+        let error = templates(&folder).map(drop).unwrap_err();
+        assert!(error.to_string().starts_with("TEMPLATE_DIR: en/body.txt, line 11: undefined value"), "{error}");
+    }
 }
 
 #[test]
@@ -254,7 +296,10 @@ fn a_language_has_one_folder() {
 #[test]
 fn a_huge_file_is_no_template() {
     let folder = folder("huge");
-    fs::write(folder.join("en/body.txt"), "x".repeat(256 * 1024 + 1)).unwrap();
+    let largest = "{{ code }}".to_owned() + &"x".repeat(256 * 1024 - 10);
+    fs::write(folder.join("en/body.txt"), &largest).unwrap();
+    assert!(templates(&folder).is_ok());
+    fs::write(folder.join("en/body.txt"), largest + "x").unwrap();
     let error = templates(&folder).map(drop).unwrap_err();
     assert_eq!(error.to_string(), "TEMPLATE_DIR: en/body.txt: this file is larger than 256 KiB");
 }
