@@ -146,10 +146,12 @@ async fn ask(connection: &Connection, url: &str) -> Result<HttpResponse, Connect
     connection.call(HttpRequest::try_from(request).unwrap()).await
 }
 
+/// Whether it was certainly not sent, and why that was.
 fn never_sent(answer: Result<HttpResponse, ConnectorError>) -> bool {
     let error = answer.unwrap_err();
-    std::iter::successors(Some(&error as &(dyn Error + 'static)), |error| (*error).source())
-        .any(|error| error.is::<NeverSent>())
+    let mut causes = std::iter::successors(Some(&error as &(dyn Error + 'static)), |error| (*error).source());
+    let never_sent = causes.find(|error| error.is::<NeverSent>());
+    never_sent.is_some_and(|error| error.to_string() == "not connected" && error.source().is_some())
 }
 
 /// A folder of the test's own, deleted with it.
@@ -205,6 +207,7 @@ async fn a_rehearsal_connects_and_sends_nothing() {
     let server = Server::start([], None).await;
     let connection = connection();
     connection.rehearse(ask(&connection, &server.url)).await;
+    assert!(connection.0.idle.lock().unwrap().is_some());
     assert_eq!(server.requests(), [""; 0]);
     ask(&connection, &server.url).await.unwrap();
     assert_eq!((server.connections(), server.requests().len()), (1, 1));
@@ -215,6 +218,11 @@ async fn a_rehearsal_connects_and_sends_nothing() {
     connection.rehearse(ask(&connection, "http://127.0.0.1:1")).await;
     ask(&connection, &server.url).await.unwrap();
     assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn r38_a_connection_shows_nothing_of_itself_to_a_log() {
+    assert_eq!(format!("{:?}", connection()), "Connection");
 }
 
 #[tokio::test]

@@ -154,7 +154,7 @@ impl Fault {
             What::Table(faults) => faults.iter().any(|fault| match fault {
                 dynamodb::Fault::Lost | dynamodb::Fault::Ignored => true,
                 dynamodb::Fault::Slow(pause) => !pause.is_zero(),
-                dynamodb::Fault::Error(..) => false,
+                dynamodb::Fault::Error(..) | dynamodb::Fault::Overtaken => false,
             }),
         }
     }

@@ -11,7 +11,7 @@ mod recipients;
 mod risk;
 mod rounds;
 mod settings;
-mod sign_ins;
+pub(crate) mod sign_ins;
 mod states;
 mod verify;
 

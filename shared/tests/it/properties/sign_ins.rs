@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use crate::example::{ANSWER, Counter, NOW, RESEND, alice, create, define, keys, later, nobody, sign_in, verify};
 
 /// A sign-in as Cognito runs it over the decisions.
-struct Simulation {
+pub(crate) struct Simulation {
     define: DefineSettings,
     create: CreateSettings,
     verify: VerifySettings,
@@ -26,19 +26,19 @@ struct Simulation {
     /// The challenge that waits for an answer.
     live: Option<Challenge>,
     /// The code of the newest mail, as somebody with a mailbox reads it; for an unknown user, what it would have been.
-    code: String,
+    pub(crate) code: String,
 }
 
 /// What the client sees.
 #[derive(Debug, PartialEq)]
-enum Seen {
+pub(crate) enum Seen {
     Challenge(HashMap<String, String>),
     Tokens,
     Failure,
 }
 
 impl Simulation {
-    fn new(user: User, given: &[(&str, &str)]) -> Simulation {
+    pub(crate) fn new(user: User, given: &[(&str, &str)]) -> Simulation {
         Simulation {
             define: define(given),
             create: create(given),
@@ -49,6 +49,12 @@ impl Simulation {
             live: None,
             code: String::new(),
         }
+    }
+
+    /// Another sign-in, with nothing of the one before but its settings.
+    pub(crate) fn begin(&mut self, now: UnixSeconds) -> Seen {
+        self.rounds.clear();
+        self.next(&ClientMetadata::default(), now)
     }
 
     fn next(&mut self, metadata: &ClientMetadata, now: UnixSeconds) -> Seen {
@@ -70,7 +76,7 @@ impl Simulation {
         }
     }
 
-    fn answer(&mut self, answer: &str, metadata: &ClientMetadata, now: UnixSeconds) -> Seen {
+    pub(crate) fn answer(&mut self, answer: &str, metadata: &ClientMetadata, now: UnixSeconds) -> Seen {
         let live = self.live.take().unwrap();
         let private = HashMap::from([(PRIVATE_KEY.to_owned(), live.sealed_state)]);
         let (verdict, _) =
