@@ -67,31 +67,27 @@ def copied(worker: int) -> pathlib.Path:
     return tree
 
 
-def hashed(names: list[str], more: str = "") -> str:
-    digests = [hashlib.sha256(pathlib.Path(name).read_bytes()).digest() for name in names]
-    return hashlib.sha256(b"".join([*digests, more.encode()])).hexdigest()
-
-
 def judging(group: str) -> str:
-    """Who judges a group, as a hash: tests, what they read, what they are built with, and which are asked. Not what is only another
-    package's."""
+    """What the first judges of a group judge by, as a hash: all of their packages, and of those that these are built of, and whatever is
+    in no package."""
     metadata = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
     packages = json.loads(subprocess.run(metadata, check=True, stdout=subprocess.PIPE).stdout)["packages"]
-    folders = {package["name"]: os.path.relpath(os.path.dirname(package["manifest_path"])) + "/" for package in packages}
-    judges = {package for tests, _ in GROUPS[group][1] for package in tests}
-    mine = tuple(folders[package] for package in judges)
-    others = tuple(folders[package] for package in folders.keys() - judges)
-    judging = re.compile(r"(^|/)(tests/|tests\.rs|killed\.rs)|\.(toml|lock|json|html|txt)$")
-    names = {
-        name for name in files()
-        if judging.search(name) and not name.startswith(("docs/", "evidence/", "fuzz/"))
-        and (name.startswith(mine) or not name.startswith(others))
-    }
+    folders = {package["name"]: os.path.dirname(package["manifest_path"]) for package in packages}
+    uses = {package["name"]: {used["name"] for used in package["dependencies"]} & folders.keys() for package in packages}
+    mine: set[str] = set()
+    more = set(GROUPS[group][1][0][0])
+    while more:
+        mine |= more
+        more = {used for package in more for used in uses[package]} - mine
+    others = tuple(os.path.relpath(folders[package]) + "/" for package in folders.keys() - mine)
+    names = [name for name in files() if not name.startswith((".ci/", "docs/", "evidence/", "fuzz/", *others))]
     # Tests of one package that another has too.
-    for name in [name for name in files() if name.startswith(mine) and name.endswith(".rs")]:
-        for path in re.findall(r'#\[path = "(.*)"\]', pathlib.Path(name).read_text()):
-            names.add(os.path.normpath(os.path.join(os.path.dirname(name), path)))
-    return hashed(sorted(names), json.dumps(GROUPS[group]))
+    shared = [
+        os.path.normpath(os.path.join(os.path.dirname(name), path))
+        for name in names if name.endswith(".rs") for path in re.findall(r'#\[path = "(.*)"\]', pathlib.Path(name).read_text())
+    ]
+    digests = [hashlib.sha256(pathlib.Path(name).read_bytes()).digest() for name in sorted({*names, *shared})]
+    return hashlib.sha256(b"".join([*digests, json.dumps(GROUPS[group]).encode()])).hexdigest()
 
 
 def outcomes_in(out: pathlib.Path) -> list[dict]:
@@ -104,8 +100,8 @@ def outcomes_in(out: pathlib.Path) -> list[dict]:
 
 
 def known(group: str) -> list[dict]:
-    """What the first judges caught in runs that were stopped, or found something, if the mutant's file and the judges are as they were.
-    What was missed is asked about again."""
+    """What the first judges caught in runs that were stopped, or found something, if all is as it was. What was missed is asked about
+    again."""
     kept, judges = WORK / f"{group}.json", judging(group)
     before = json.loads(kept.read_text()) if kept.exists() else {}
     found = {}
@@ -113,18 +109,13 @@ def known(group: str) -> list[dict]:
     if is_current:
         found = {outcome["name"]: outcome for outcome in before["outcomes"]}
     for out in WORK.glob(f"{group}-[0-9]*"):
-        for outcome in outcomes_in(out) if is_current else []:
-            file = outcome["name"].split(":")[0]
-            found[outcome["name"]] = {**outcome, "file": before["files"].get(file)}
-        # What is kept of it is written below, with the files as they are now.
+        if is_current:
+            found |= {outcome["name"]: outcome for outcome in outcomes_in(out)}
+        # What is kept of it is written below.
         shutil.rmtree(out)
-    now = {name: hashed([name]) for name in files() if name.endswith(".rs")}
-    outcomes = [
-        outcome for name, outcome in found.items()
-        if outcome["outcome"] in ("CaughtMutant", "Unviable") and outcome["file"] == now.get(name.split(":")[0], "")
-    ]
+    outcomes = [outcome for outcome in found.values() if outcome["outcome"] in ("CaughtMutant", "Unviable")]
     WORK.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps({"judges": judges, "files": now, "outcomes": outcomes}))
+    kept.write_text(json.dumps({"judges": judges, "outcomes": outcomes}))
     return outcomes
 
 
@@ -170,6 +161,7 @@ def asked_in_turn(group: str, packages: list[str], judges: list, *options: str) 
     """The outcomes with the first judges, and with the next ones for what those missed."""
     # A part is quickly done again.
     outcomes = [] if options or asked.shard else known(group)
+    carried_over.extend(outcomes)
     name = f"{group}-part" if options or asked.shard else group
     outcomes += judged(
         name, packages, judges[0], *options, workers=os.cpu_count() or 1, shard=asked.shard or "0/1", skip=names_of(outcomes),
@@ -214,7 +206,7 @@ began = time.monotonic()
 excuses = tomllib.loads(pathlib.Path(".cargo/mutants.toml").read_text())["exclude_re"]
 left_out = len(listed(packages, "--no-config") - listed(packages))
 control = judged("control", [CORE], ([CORE], TESTS_OF_SOMETHING_ELSE), *BLIND)
-outcomes = []
+outcomes, carried_over = [], []
 for group, (mine, judges) in GROUPS.items():
     mine = [package for package in mine if package in packages]
     if mine:
@@ -244,6 +236,6 @@ print(json.dumps({
     "gate": "G5", "holds": holds, "form": form, "mutants": len(outcomes), "caught": len(caught),
     "missed": len(missed), "missed_in_core": len(in_core), "timeouts": len(timeouts), "unviable": len(unviable),
     "excuses": len(excuses), "excused": left_out, "caught_percent": round(100 * share, 2),
-    "control_missed": len(control) - len(noticed), "seconds": round(time.monotonic() - began),
+    "carried_over": len(carried_over), "control_missed": len(control) - len(noticed), "seconds": round(time.monotonic() - began),
 }))
 sys.exit(0 if holds else 1)

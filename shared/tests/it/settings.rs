@@ -20,6 +20,10 @@ pub(crate) fn read(given: &[(&str, &str)]) -> Result<(), SettingsError> {
         settings(from_vars, given).map(drop)
     }
     one(PreAuthenticationSettings::from_vars, given)?;
+    one(PreSignUpSettings::from_vars, given)?;
+    one(PreTokenGenerationSettings::from_vars, given)?;
+    one(PostAuthenticationSettings::from_vars, given)?;
+    one(LogSettings::from_vars, given)?;
     one(DefineSettings::from_vars, given)?;
     one(CreateSettings::from_vars, given)?;
     one(VerifySettings::from_vars, given)?;

@@ -12,6 +12,12 @@ fn starts(variable: &str, text: &str) -> bool {
     settings(CreateSettings::from_vars, &given).is_ok() && settings(LimitsSettings::from_vars, &given).is_ok()
 }
 
+/// The variables that take nothing of two lines, as a path and the keys of metadata may be.
+fn of_one_line() -> impl Strategy<Value = &'static str> {
+    let names = VARIABLES.into_iter().filter(|name| !["TEMPLATE_DIR", "REQUIRED_CLIENT_METADATA"].contains(name));
+    prop::sample::select(names.collect::<Vec<_>>())
+}
+
 proptest! {
     /// G23: any text in any two variables is taken, or refused in one line that names a variable and repeats no value.
     #[test]
@@ -26,6 +32,20 @@ proptest! {
             prop_assert!(names_it, "{}", text);
             prop_assert!(!text.contains(&value) && !text.contains('\n'));
         }
+    }
+
+    /// G23: of two wrong values one is told, whichever variables they are in.
+    #[test]
+    fn g23_two_wrong_values_are_refused(
+        (one, other) in (of_one_line(), of_one_line()),
+        value in "[a-zA-Z0-9=*.,@{} \u{e9}]{4,20}\n[a-zA-Z0-9=*.,@{} \u{e9}]{4,20}", other_value in "\\PC{4,20}\n\\PC{4,20}",
+    ) {
+        let given = [(other, &*other_value), (one, &*value)];
+        let text = read(&given).unwrap_err().to_string();
+        let names_it = given.iter().any(|(variable, _)| text.starts_with(&format!("{variable} must be ")));
+        prop_assert!(names_it && !text.contains('\n'), "{}", text);
+        let lines = [&value, &other_value].into_iter().flat_map(|value| value.lines());
+        prop_assert!(lines.filter(|line| line.len() > 8).all(|line| !text.contains(line)), "{}", text);
     }
 
     #[test]
