@@ -14,7 +14,7 @@ use sign_in_mail::{Templates, example_message};
 use crate::running::{Running, start_with, workspace};
 
 /// What does harm in one place or another, or looks as if it could.
-const PIECES: [&str; 70] = [
+const PIECES: [&str; 77] = [
     "\r\nBcc: eve@evil.example",
     "\r\n\r\nClick here",
     "\n",
@@ -28,6 +28,13 @@ const PIECES: [&str; 70] = [
     ",eve@evil.example",
     ";eve@evil.example",
     ", ",
+    ",",
+    ";",
+    ":",
+    "<",
+    ">",
+    "]",
+    ",eve",
     "<eve@evil.example>",
     " <eve@evil.example>",
     "(comment)",
