@@ -116,6 +116,9 @@ pub(crate) struct Arguments {
     /// Tell USERNAME with every challenge, not only with the first
     #[arg(long, help_heading = "What AWS leaves open")]
     username_in_later_challenges: bool,
+    /// Let calls that answer a challenge at the same time all reach verify-auth-challenge, not only the first
+    #[arg(long, help_heading = "What AWS leaves open")]
+    concurrent_answers_to_session: bool,
     /// Longest Session that is taken back, in characters: the API's model says 2048, 8192 was observed
     #[arg(long, value_name = "N", default_value_t = 8_192, value_parser = RangedU64ValueParser::<usize>::new().range(1_000..=131_072), help_heading = "What AWS leaves open")]
     max_session_length: usize,
@@ -183,6 +186,7 @@ impl Arguments {
             },
             username_in_later_challenges: self.username_in_later_challenges,
             max_session_length: self.max_session_length,
+            concurrent_answers_to_session: self.concurrent_answers_to_session,
             ..options.pool
         };
         if let Some(path) = &self.users {

@@ -2,6 +2,9 @@
 //! hundred meets a fault (F01 to F56, one after the other), and one in twenty is an attacker's. One in seven owners has an account
 //! that is counted in a table.
 //!
+//! Their pool lets several calls answer a `Session` at the same time, because nobody knows that Cognito does not: only the table
+//! is then between two right answers and tokens for both. Without a table we rest on Cognito's `Session`, and so does their pool.
+//!
 //! Every owner who reads the mail has to get tokens, at no greater pains than the threat model promises for what went wrong; nobody
 //! those of another, nobody twice for one challenge, and whoever guesses at one of a thousand codes three times is right
 //! three times in a thousand. Memory must not grow. Then a few sign-ins are tried with each of some bugs, which have to be found.
@@ -21,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use local_pool::lambda::LogSink;
+use local_pool::pool::PoolOptions;
 use local_pool::users::User;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -28,7 +32,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use self::client::{Attack, CODES, GUESSES, Style};
+use self::client::{AT_THE_TABLE, Attack, CODES, GUESSES, Style};
 use self::faults::{FAULTS, Plans};
 use self::judge::{Findings, Guessing, Violation};
 use self::memory::{Growth, Sample};
@@ -77,11 +81,19 @@ enum Bug {
     CodesServeTwice,
     /// Verify takes every other wrong answer for a right one.
     GuessesAreRight,
+    /// Nothing is counted where there is a table.
+    CountsNothing,
 }
 
 impl Bug {
-    const ALL: [Bug; 5] =
-        [Bug::LosesRightAnswers, Bug::MailsAnotherCode, Bug::AnyCodeOpens, Bug::CodesServeTwice, Bug::GuessesAreRight];
+    const ALL: [Bug; 6] = [
+        Bug::LosesRightAnswers,
+        Bug::MailsAnotherCode,
+        Bug::AnyCodeOpens,
+        Bug::CodesServeTwice,
+        Bug::GuessesAreRight,
+        Bug::CountsNothing,
+    ];
 
     /// What it comes to.
     fn breaks(self) -> Violation {
@@ -89,7 +101,7 @@ impl Bug {
             Bug::LosesRightAnswers => Violation::WorseThanPromised,
             Bug::MailsAnotherCode => Violation::MailedTooOften,
             Bug::AnyCodeOpens | Bug::GuessesAreRight => Violation::Opened,
-            Bug::CodesServeTwice => Violation::IssuedTwice,
+            Bug::CodesServeTwice | Bug::CountsNothing => Violation::IssuedTwice,
         }
     }
 }
@@ -99,9 +111,11 @@ fn is_counted(address: &str) -> bool {
     address.starts_with("counted")
 }
 
-/// A pool and everybody who has to do with it.
+/// Two pools and everybody who has to do with them.
 struct World {
-    pool: Client,
+    /// Of those who are not counted, and of those who are.
+    plain: Client,
+    counting: Client,
     mail: Arc<MailService>,
     plans: Arc<Plans>,
     table: Table,
@@ -110,13 +124,9 @@ struct World {
     findings: Arc<Findings>,
 }
 
-/// The addresses of a client's users: one whose account is not counted, one whose is, and an attacker's own.
-fn addresses(client: usize) -> [String; 3] {
-    [
-        format!("user{client}@example.com"),
-        format!("counted{client}@example.com"),
-        format!("mallory{client}@example.com"),
-    ]
+/// The addresses of a client's users, one whose account is not counted and one whose is, each with an attacker's own.
+fn addresses(client: usize) -> [[String; 2]; 2] {
+    ["", "counted-"].map(|kind| ["user", "mallory"].map(|who| format!("{kind}{who}{client}@example.com")))
 }
 
 impl World {
@@ -153,12 +163,19 @@ impl World {
             lasted: Default::default(),
         };
         let lambda = stage::serve(Arc::new(lambda).router()).await?;
-        let all: Vec<String> = (0..CLIENTS).flat_map(addresses).collect();
+        let all: Vec<String> = (0..CLIENTS).flat_map(addresses).flatten().collect();
         let users: String = all.iter().map(|address| format!("[[user]]\nemail = \"{address}\"\n")).collect();
-        let pool = stage::pool(&users, &lambda, logs).await?;
-        let account = |address: &String| table::account(&pool, User::new(address).username, &table::known(address));
+        let plain = stage::pool(&users, &lambda, Arc::clone(&logs)).await?;
+        let at_once = PoolOptions { concurrent_answers_to_session: true, ..PoolOptions::default() };
+        let counting = stage::pool_with(at_once, &users, &lambda, logs).await?;
+        let account = |address: &String| table::account(&counting, User::new(address).username, &table::known(address));
         let accounts = all.iter().map(|address| (address.clone(), account(address))).collect();
-        Ok(Arc::new(World { pool, mail, plans, table, accounts, findings }))
+        Ok(Arc::new(World { plain, counting, mail, plans, table, accounts, findings }))
+    }
+
+    /// The pool that somebody signs in to.
+    fn pool(&self, address: &str) -> &Client {
+        if is_counted(address) { &self.counting } else { &self.plain }
     }
 
     /// The name of an account in the table.
@@ -168,12 +185,12 @@ impl World {
 
     /// The `n`th sign-in, by the users of one client.
     async fn nth(self: &Arc<World>, n: usize, client: usize) {
-        let [plain, counted, mallory] = addresses(client);
+        let [[plain, mallory], [counted, counted_mallory]] = addresses(client);
         let is_counted = n.is_multiple_of(7);
         if n % 20 == 7 {
             let attack = [Attack::Guesses, Attack::Invents, Attack::Borrows, Attack::Repeats][n / 20 % 4];
-            let victim = if is_counted { counted } else { plain };
-            return self.attack(attack, &victim, &mallory, n).await;
+            let (victim, own) = if is_counted { (counted, counted_mallory) } else { (plain, mallory) };
+            return self.attack(attack, &victim, &own, n).await;
         }
         let (round, turn) = (n / 100 / FAULTS.len(), n / 100 % FAULTS.len());
         let (style, fault, is_counted) = match n % 100 {
@@ -242,7 +259,7 @@ impl World {
     /// Sign-ins of nobody but those who guess. What they came to, with those of the soak.
     async fn guess(self: &Arc<World>, sign_ins: usize) -> io::Result<Guessing> {
         let job = |world: Arc<World>, n, client| async move {
-            let [plain, _, mallory] = addresses(client);
+            let [[plain, mallory], _] = addresses(client);
             world.attack(Attack::Guesses, &plain, &mallory, n).await;
         };
         self.run(sign_ins, job, |_| Ok(())).await?;
@@ -399,7 +416,8 @@ impl Sum {
             "gate": "G15", "holds": self.holds(), "sign_ins": self.sign_ins, "clients": CLIENTS,
             "seconds": rounded(self.seconds), "p50_ms": self.findings.percentile(50), "p99_ms": self.findings.percentile(99),
             "faults": self.faults(), "kinds_of_faults": FAULTS.iter().filter(|fault| self.findings.counted(fault.name) > 0).count(),
-            "races": self.findings.counted("races"), "guessing_sign_ins": self.guessing.sign_ins,
+            "races": self.findings.counted("races"), "races_at_the_table": self.findings.counted(AT_THE_TABLE),
+            "guessing_sign_ins": self.guessing.sign_ins,
             "opened_by_guessing": self.guessing.opened, "expected_by_guessing": rounded(self.guessing.expected()),
             "deviation": rounded(self.guessing.deviation()), "not_judged": self.not_judged(),
             "bugs_found": self.bugs.iter().filter(|(_, found)| *found).count(), "bugs": self.bugs.len(),

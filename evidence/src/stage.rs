@@ -145,8 +145,18 @@ impl IntoResponse for Answer {
 ///
 /// When it does not start.
 pub(crate) async fn pool(users: &str, lambda: &str, logs: LogSink) -> Result<Client> {
+    pool_with(PoolOptions::default(), users, lambda, logs).await
+}
+
+/// The same, where something that AWS leaves open is otherwise.
+///
+/// # Errors
+///
+/// When it does not start.
+pub(crate) async fn pool_with(pool: PoolOptions, users: &str, lambda: &str, logs: LogSink) -> Result<Client> {
     let mut options = Options::new(bind(0).await?, logs);
-    options.users = Users::from_toml(users, &PoolOptions::default().user_pool_id, &mut UnwrapErr(SysRng))?;
+    options.users = Users::from_toml(users, &pool.user_pool_id, &mut UnwrapErr(SysRng))?;
+    options.pool = pool;
     options.triggers = TRIGGERS.map(|trigger| (trigger, trigger.function().to_owned())).into();
     options.lambda_endpoint = Some(LambdaEndpoint::new(lambda)?);
     // What the pool remembers of each Session it forgets after this time: so it does not grow for longer than that.

@@ -46,6 +46,10 @@ pub struct PoolOptions {
     pub username_in_later_challenges: bool,
     /// Longest `Session` text that is taken back, in octets. The model says 2,048; 8,192 was observed.
     pub max_session_length: usize,
+    /// Whether calls that answer one challenge at the same time all reach verify-auth-challenge, or only the first one does: its
+    /// `Session` is then spent once one of them was judged. Whether Cognito does so is unverified; all that its documents say is
+    /// that a `Session` is for one call.
+    pub concurrent_answers_to_session: bool,
 }
 
 impl Default for PoolOptions {
@@ -57,6 +61,7 @@ impl Default for PoolOptions {
             unknown_user_attributes: UnknownUserAttributes::Empty,
             username_in_later_challenges: false,
             max_session_length: 8_192,
+            concurrent_answers_to_session: false,
         }
     }
 }
@@ -418,5 +423,9 @@ impl SpentSessions {
             self.0.pop_first();
         }
         self.0.insert((end, id))
+    }
+
+    fn contains(&self, id: u64, end: UnixSeconds) -> bool {
+        self.0.contains(&(end, id))
     }
 }

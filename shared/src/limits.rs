@@ -243,7 +243,8 @@ impl Account {
 
     /// Counts an answer to a challenge. A wrong one is one more in a row; the same one is counted once, however often it is
     /// given, because it tells nothing new. A right one ends the row, and nobody else signs in with the challenge; only Cognito's
-    /// repeat of the same round hears again that it is right.
+    /// repeat of the same round hears again that it is right. A call of a client's own that comes as late as such a repeat, while the
+    /// first is still under way, cannot be told from it: that one is left to Cognito, whose `Session` serves once.
     ///
     /// # Errors
     ///

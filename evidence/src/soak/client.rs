@@ -30,6 +30,8 @@ const SHARED_FOR: Duration = Duration::from_secs(14);
 const STRAGGLES: Duration = Duration::from_secs(2);
 /// What the pool says of a Session that has served.
 const SERVED_BEFORE: &str = "Invalid session for the user, session can only be used once.";
+/// How races for one Session are counted that the pool let through to the table.
+pub(super) const AT_THE_TABLE: &str = "races for one Session at the table";
 /// Codes that are left to guess at by who knows all but three digits, and guesses at each.
 pub(super) const CODES: u32 = 1_000;
 pub(super) const GUESSES: u32 = 3;
@@ -118,11 +120,11 @@ impl World {
     }
 
     async fn begin(&self, address: &str) -> Heard {
-        self.read(self.pool.initiate(address).await, address)
+        self.read(self.pool(address).initiate(address).await, address)
     }
 
     async fn answer(&self, session: &str, address: &str, answer: &str) -> Heard {
-        self.read(self.pool.respond(session, address, answer, json!({})).await, address)
+        self.read(self.pool(address).respond(session, address, answer, json!({})).await, address)
     }
 
     /// Somebody who gave `code` has got these tokens.
@@ -232,7 +234,7 @@ impl World {
         // Clocks differ by a little.
         sleep(wait + Duration::from_millis(100)).await;
         story.resends += 1;
-        let reply = self.pool.respond(session, address, "again", json!({"action": "RESEND"})).await;
+        let reply = self.pool(address).respond(session, address, "again", json!({"action": "RESEND"})).await;
         match self.read(reply, address) {
             Heard::Challenge { session, parameters } => {
                 story.words.extend(parameters["errorCode"].as_str().map(str::to_owned));
@@ -277,7 +279,11 @@ impl World {
             }
             (winner @ Heard::Tokens(_), loser) | (loser, winner @ Heard::Tokens(_)) => {
                 match loser {
-                    Heard::Refused(words) if is_one_session && words != SERVED_BEFORE => {
+                    Heard::Refused(words) if is_one_session && words == SERVED_BEFORE => {}
+                    Heard::Refused(_) | Heard::Challenge { .. } if is_one_session && super::is_counted(address) => {
+                        self.findings.count(AT_THE_TABLE);
+                    }
+                    Heard::Refused(words) if is_one_session => {
                         self.findings.found(Violation::Malformed, || format!("the loser of a race hears: {words}"));
                     }
                     Heard::Challenge { .. } if is_one_session => {

@@ -142,7 +142,8 @@ impl Pool {
                 let mut body = self.request(&user);
                 body["privateChallengeParameters"] = json!(private_challenge_parameters);
                 body["challengeAnswer"] = json!(challenge_answer);
-                let waiting = Waiting::Verify { challenge_metadata };
+                let session = (session.id, UnixSeconds(session.expires_at));
+                let waiting = Waiting::Verify { challenge_metadata, session };
                 self.invoke_for(Trigger::VerifyAuthChallengeResponse, body, &user, sign_in, waiting)
             }
             (Pending::PasswordVerifier(exchange), Answer::Proof { block, timestamp, signature }) => {
@@ -175,7 +176,8 @@ impl Pool {
         }
     }
 
-    /// Opens a `Session` text and spends it, before any trigger runs: however this call ends, the text does not serve again.
+    /// Opens a `Session` text and spends it, before any trigger runs: however this call ends, the text does not serve again. Only
+    /// where several calls may answer a challenge at once, it is spent later, with the first one's verdict.
     fn spend(&mut self, sealed: &str, challenge: &str, username: &str, now: UnixSeconds) -> Result<Session, ApiError> {
         let session: Session = self.session_key.open(sealed).ok_or_else(|| invalid_session(""))?;
         // Whatever the client calls the user now.
@@ -192,7 +194,11 @@ impl Pool {
         if now >= end {
             return Err(invalid_session(", session is expired"));
         }
-        if !self.spent.spend(session.id, end, now) {
+        let is_spent_later =
+            self.options.concurrent_answers_to_session && matches!(session.pending, Pending::CustomChallenge { .. });
+        let was_spent =
+            if is_spent_later { self.spent.contains(session.id, end) } else { !self.spent.spend(session.id, end, now) };
+        if was_spent {
             return Err(invalid_session(", session can only be used once"));
         }
         Ok(session)

@@ -38,8 +38,10 @@ pub(super) enum Waiting {
         srp_a: Option<String>,
     },
     Create,
+    /// With the `Session` that is answered: its id, and until when it lives.
     Verify {
         challenge_metadata: Option<String>,
+        session: (u64, UnixSeconds),
     },
     PreTokenGeneration(Issue),
     PostAuthentication {
@@ -233,7 +235,9 @@ impl Pool {
                 };
                 self.challenge(sign_in.state, pending, json!(parameters), now, rng)
             }
-            Waiting::Verify { challenge_metadata } => {
+            Waiting::Verify { challenge_metadata, session: (id, end) } => {
+                // Most were spent before; the others are now, also if the trigger failed.
+                self.spent.spend(id, end, now);
                 let correct = trigger::read_verify(event, outcome)?;
                 let entry = Entry::new("CUSTOM_CHALLENGE", correct, challenge_metadata);
                 sign_in.state.history.get_or_insert_default().push(entry);

@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 
 use crate::stage::{NOW, Stage, returned, three_answers, users};
 
+/// What the pool says of a `Session` that has served.
+const USED: &str = "Invalid session for the user, session can only be used once.";
+
 #[test]
 fn a_right_answer_gets_tokens_that_verify() {
     let mut stage = Stage::default();
@@ -129,21 +132,49 @@ fn a_session_serves_once_and_for_its_user_and_time() {
     assert_eq!(message(&mut stage, &begun, "alice"), invalid(", session is expired"));
 }
 
-#[test]
-fn a_session_is_spent_when_a_trigger_fails() {
-    let mut stage = Stage::default();
-    let session = stage.begin()["Session"].clone();
-    let call = json!({
+fn right_answer(session: &Value) -> Value {
+    json!({
         "ChallengeName": "CUSTOM_CHALLENGE", "Session": session,
         "ChallengeResponses": {"USERNAME": "alice", "ANSWER": "right"},
-    });
-    let error = stage.call("RespondToAuthChallenge", call, |_, _| Outcome::Failed("no".to_owned())).unwrap_err();
-    assert_eq!(
-        (error.kind, &*error.message),
-        ("UserLambdaValidationException", "VerifyAuthChallengeResponse failed with error no.")
-    );
-    let error = stage.respond(&session, "alice", "right").unwrap_err();
-    assert_eq!(error.message, "Invalid session for the user, session can only be used once.");
+    })
+}
+
+#[test]
+fn a_session_is_spent_when_a_trigger_fails() {
+    for concurrent_answers_to_session in [false, true] {
+        let mut stage = Stage::with_options(PoolOptions { concurrent_answers_to_session, ..PoolOptions::default() });
+        let session = stage.begin()["Session"].clone();
+        let fail = |_, _: &Value| Outcome::Failed("no".to_owned());
+        let error = stage.call("RespondToAuthChallenge", right_answer(&session), fail).unwrap_err();
+        assert_eq!(
+            (error.kind, &*error.message),
+            ("UserLambdaValidationException", "VerifyAuthChallengeResponse failed with error no.")
+        );
+        let error = stage.respond(&session, "alice", "right").unwrap_err();
+        assert_eq!(error.message, USED);
+    }
+}
+
+#[test]
+fn answers_at_once_to_one_session_reach_the_triggers_if_the_pool_lets_them() {
+    for concurrent_answers_to_session in [false, true] {
+        let mut stage = Stage::with_options(PoolOptions { concurrent_answers_to_session, ..PoolOptions::default() });
+        let session = stage.begin()["Session"].clone();
+        let first = stage.first_step("RespondToAuthChallenge", right_answer(&session)).unwrap();
+        let second = stage.first_step("RespondToAuthChallenge", right_answer(&session)).unwrap();
+        assert!(stage.go_on(first, three_answers).unwrap()["AuthenticationResult"].is_object());
+        assert_eq!(stage.triggers(), [Verify, Define]);
+        let second = stage.go_on(second, three_answers).map_err(|error| error.message);
+        if concurrent_answers_to_session {
+            assert!(second.unwrap()["AuthenticationResult"].is_object());
+            assert_eq!(stage.triggers(), [Verify, Define, Verify, Define]);
+        } else {
+            assert_eq!((second.unwrap_err(), stage.events.len()), (USED.to_owned(), 2));
+        }
+        // Whoever comes after a verdict is too late for both.
+        assert_eq!(stage.respond(&session, "alice", "right").unwrap_err().message, USED);
+        assert_eq!(stage.triggers(), []);
+    }
 }
 
 #[test]

@@ -147,9 +147,15 @@ impl Stage {
     pub(crate) fn call(
         &mut self,
         operation: &str,
-        mut parameters: Value,
-        mut play: impl FnMut(Trigger, &Value) -> Outcome,
+        parameters: Value,
+        play: impl FnMut(Trigger, &Value) -> Outcome,
     ) -> Result<Value, ApiError> {
+        let step = self.first_step(operation, parameters)?;
+        self.go_on(step, play)
+    }
+
+    /// Makes a call, but does not go on with it.
+    pub(crate) fn first_step(&mut self, operation: &str, mut parameters: Value) -> Result<Step, ApiError> {
         for (name, value) in [("ClientId", "1client"), ("UserPoolId", POOL_ID)] {
             if parameters.get(name).is_none() {
                 parameters[name] = json!(value);
@@ -158,15 +164,22 @@ impl Stage {
         let target = format!("AWSCognitoIdentityProviderService.{operation}");
         let call = Call::read(&target, parameters.to_string().as_bytes(), true)?;
         self.events.clear();
-        let rng = &mut UnwrapErr(SysRng);
-        let mut step = self.pool.handle(&call, self.now, rng);
+        Ok(self.pool.handle(&call, self.now, &mut UnwrapErr(SysRng)))
+    }
+
+    /// Goes on with a call until there is a reply.
+    pub(crate) fn go_on(
+        &mut self,
+        mut step: Step,
+        mut play: impl FnMut(Trigger, &Value) -> Outcome,
+    ) -> Result<Value, ApiError> {
         loop {
             match step {
                 Step::Reply(reply) => return reply,
                 Step::Invoke(invocation) => {
                     let outcome = play(invocation.trigger, &invocation.event);
                     self.events.push((invocation.trigger, invocation.event));
-                    step = self.pool.resume(invocation.then, outcome, self.now, rng);
+                    step = self.pool.resume(invocation.then, outcome, self.now, &mut UnwrapErr(SysRng));
                 }
             }
         }
