@@ -5,6 +5,7 @@
 mod dynamodb;
 mod enumeration;
 mod faults;
+mod git;
 mod model;
 mod scoreboard;
 mod soak;

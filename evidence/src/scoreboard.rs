@@ -16,6 +16,8 @@ use local_pool::build::variables_of_this_package;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::git::git;
+
 /// What the command takes.
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -310,7 +312,7 @@ impl Workspace {
 
     /// What is committed, and its day.
     fn commit(&self) -> io::Result<String> {
-        said_by_git(&self.root, &["log", "-1", "--format=%h of %cs"])
+        git(&self.root, &["log", "-1", "--format=%h of %cs"])
     }
 
     /// # Errors
@@ -318,7 +320,7 @@ impl Workspace {
     /// Something is here that is not committed, besides what this writes.
     fn is_committed(&self) -> io::Result<()> {
         let written = [PAGE, RESULTS].map(|file| format!(":!{file}"));
-        let others = said_by_git(&self.root, &["status", "--porcelain", "--", ".", &written[0], &written[1]])?;
+        let others = git(&self.root, &["status", "--porcelain", "--", ".", &written[0], &written[1]])?;
         match others.is_empty() {
             true => Ok(()),
             false => Err(io::Error::other(format!("commit this first, or nobody can run what is kept:\n{others}"))),
@@ -383,34 +385,21 @@ impl Workspace {
         if !copy.exists() {
             git(&self.root, &["clone", "--quiet", "--shared", ".", &copy.to_string_lossy()])?;
         }
-        let commit = said_by_git(&self.root, &["rev-parse", "HEAD"])?;
+        let commit = git(&self.root, &["rev-parse", "HEAD"])?;
         for tools in ["target/ci/cargo", "target/ci/venv"] {
             let (installed, there) = (self.root.join(tools), copy.join(tools));
             for folder in [Some(&*installed), there.parent()].into_iter().flatten() {
                 fs::create_dir_all(folder)?;
             }
-            succeeds(Command::new("ln").arg("-sfn").args([installed, there]))?;
+            let linked = Command::new("ln").arg("-sfn").args([&installed, &there]).status()?;
+            if !linked.success() {
+                return Err(io::Error::other(format!("cannot link {} to {}", there.display(), installed.display())));
+            }
         }
         git(&copy, &["fetch", "--quiet", "origin"])?;
         git(&copy, &["checkout", "--quiet", "--force", "--detach", &commit])?;
         Ok(copy)
     }
-}
-
-fn git(folder: &Path, arguments: &[&str]) -> io::Result<()> {
-    succeeds(Command::new("git").args(arguments).current_dir(folder))
-}
-
-fn said_by_git(folder: &Path, arguments: &[&str]) -> io::Result<String> {
-    let output = Command::new("git").args(arguments).current_dir(folder).output()?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
-        false => Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned())),
-    }
-}
-
-fn succeeds(command: &mut Command) -> io::Result<()> {
-    if command.status()?.success() { Ok(()) } else { Err(io::Error::other(format!("{command:?} failed"))) }
 }
 
 /// The page of all gates.

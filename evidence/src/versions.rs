@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -36,6 +36,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::git::git;
 use crate::stage::{self, Answer, Client, Functions, INVOKE, Programs, SEND_EMAIL, TRIGGERS};
 use crate::table::Table;
 
@@ -130,17 +131,12 @@ async fn deploy(arguments: &Arguments, out: &mut impl Write) -> stage::Result<Ex
 fn checkout(commit: &str) -> io::Result<PathBuf> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     let folder = workspace.join("target/evidence/other");
-    let git = |folder: &Path, arguments: &[&str]| {
-        let output = Command::new("git").args(arguments).current_dir(folder).output()?;
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.success() { Ok(output.stdout) } else { Err(io::Error::other(words)) }
-    };
     let id = git(workspace, &["rev-parse", "--verify", &format!("{commit}^{{commit}}")])?;
     if !folder.exists() {
         git(workspace, &["clone", "--shared", "--no-checkout", ".", &folder.to_string_lossy()])?;
     }
     git(&folder, &["fetch", "origin"])?;
-    git(&folder, &["checkout", "--force", "--detach", String::from_utf8_lossy(&id).trim()])?;
+    git(&folder, &["checkout", "--force", "--detach", &id])?;
     Ok(folder)
 }
 

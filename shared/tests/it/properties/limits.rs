@@ -85,15 +85,9 @@ impl Past {
     /// The challenge that can be answered, after its right answer was counted: not where that is Cognito's call again for one that
     /// was counted before, which changes nothing.
     fn accept(&mut self) -> Option<ChallengeState> {
-        let challenge = self.live()?;
-        let right = Answered { tag: "right", right: true, proof: None };
-        match self.life.account.answer(&self.life.limits, CLIENT, &challenge, right, self.now()) {
-            Ok(Count::Keep(account, ())) => {
-                self.life.account = account;
-                Some(challenge)
-            }
-            Ok(Count::Repeat(())) | Err(_) => None,
-        }
+        let (challenge, before) = (self.live()?, self.life.account.clone());
+        let heard = self.life.accept(&challenge, self.now());
+        (heard.is_ok() && self.life.account != before).then_some(challenge)
     }
 
     /// What comes of it: whether something was judged or mailed.
