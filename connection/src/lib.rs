@@ -38,6 +38,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 /// How long a connection is kept for the next request. A function that is frozen for longer would find a dead one, and could not
@@ -147,8 +148,11 @@ impl Connection {
             None => Uri::from_static("/"),
         };
         let mut request = Request::from_parts(parts, body);
+        // While a function was frozen its runtime saw nothing: first it looks at its sockets, then at what the far end did to them.
+        yield_now().await;
+        yield_now().await;
         if let Some(mut sender) = self.kept(&origin) {
-            // While it was idle the far end may have closed it, which is noticed now or when the request is to be written.
+            // The far end may have closed it, which is noticed now or when the request is to be written.
             match send(&mut sender, request).await {
                 Ok(response) => return self.read(origin, sender, response).await,
                 Err(NotSent::Never(_, unsent)) => request = *unsent,
