@@ -24,6 +24,8 @@ SLOW = "package(auth-challenge) & test(/r03|p_whole|g1_r26|g18|whole_domains|g4_
     " | package(create-auth-challenge) & test(known_or_not)"
 # The functions' tests that run all of them behind the pool.
 BEHIND_THE_POOL = "not (package(custom-auth) & (kind(bin) | test(/^(program|tidy)::/)))"
+# The test of custom-auth-ops that deploys the functions.
+DEPLOYED = "test(/^deployed::/)"
 # Not tried unless it is asked for: whether it sees anything is shown by bugs that each measurement has to notice.
 MEASURES = "evidence"
 # Which packages are tried together, and the judges: packages whose tests are asked, and which of those. The first are quick, and every
@@ -34,7 +36,7 @@ GROUPS = {
     "limits": (["limits-table"], [(["limits-table"], None), (["create-auth-challenge", "verify-auth-challenge"], None)]),
     "mail": (["sign-in-mail"], [(["sign-in-mail"], None)]),
     "connection": (["aws-connection"], [(["aws-connection"], None)]),
-    "ops": (["custom-auth-ops"], [(["custom-auth-ops"], None)]),
+    "ops": (["custom-auth-ops"], [(["custom-auth-ops"], f"not ({DEPLOYED})"), (["custom-auth-ops"], DEPLOYED)]),
     "pool": (["local-pool"], [(["local-pool"], None)]),
     "cli": (["custom-auth"], [(["custom-auth"], None)]),
     MEASURES: ([MEASURES], [([MEASURES], None)]),
