@@ -395,11 +395,11 @@ impl Sum {
         match self.growth {
             Some(growth) => {
                 text += &format!(
-                    "memory of this process {:.1} MiB {:+.1} %, of a function's {:.1} MiB {:+.1} %\n",
+                    "memory of this process {:.1} MiB {:+.1} %, of the function that grew most {:.1} MiB {:+.1} %\n",
                     growth.own_mib,
                     growth.own * 100.0,
                     growth.function_mib,
-                    growth.functions * 100.0
+                    growth.function * 100.0
                 );
             }
             None => text += "too few sign-ins, or no /proc, to say whether memory grows\n",
@@ -432,7 +432,7 @@ impl Sum {
             line["memory_mib"] = rounded(growth.own_mib).into();
             line["memory_growth_percent"] = rounded(growth.own * 100.0).into();
             line["function_memory_mib"] = rounded(growth.function_mib).into();
-            line["function_memory_growth_percent"] = rounded(growth.functions * 100.0).into();
+            line["function_memory_growth_percent"] = rounded(growth.function * 100.0).into();
         }
         line
     }
