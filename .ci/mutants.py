@@ -41,6 +41,8 @@ GROUPS = {
     "cli": (["custom-auth"], [(["custom-auth"], None)]),
     MEASURES: ([MEASURES], [([MEASURES], None)]),
 }
+# Tests of this one wait for much longer than they compute.
+WAITS = "custom-auth-ops"
 # What the short form tries: until when a code counts, and which.
 HEART = [
     "-f", "shared/src/challenge.rs", "-f", "shared/src/code.rs",
@@ -140,7 +142,7 @@ def judged(
         command += [word for package in packages for word in ("-p", package)]
         command += [word for package in tests for word in ("--test-package", package)]
         command += ["--", "-E", which] if which else []
-        environment = {"NEXTEST_PROFILE": "mutants"}
+        environment = {"NEXTEST_PROFILE": "mutants"} | ({"NEXTEST_TEST_THREADS": "8"} if WAITS in tests else {})
         if workers > 1:
             # What is compiled thousands of times is compiled quickly; quick tests do not need it otherwise.
             quickly = [f"[profile.dev.package.{package}]\nopt-level = 0\n" for package in packages]
