@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_cloudformation as cloudformation;
 use aws_sdk_cognitoidentityprovider as cognito;
 use aws_sdk_cognitoidentityprovider::config::Credentials;
@@ -484,27 +485,25 @@ fn told<E: ProvideErrorMetadata + Error + 'static>(operation: &str, error: &SdkE
     let mut words = match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
-        (None, _) => causes(error),
+        (None, _) => causes(error).map(ToString::to_string).fold(String::new(), said_once),
     };
-    if words.contains("no providers in chain provided credentials")
-        || words.contains("credentials provider was not enabled")
-    {
+    if causes(error).any(|cause| cause.is::<CredentialsError>()) {
         words
             .push_str(" (sign in as for the AWS CLI: AWS_PROFILE, `aws sso login`, or AWS_ACCESS_KEY_ID and its like)");
     }
     format!("{operation}: {}", words.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// What an error says, and what caused it.
-fn causes(error: &dyn Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !words.contains(&text) {
-            words = format!("{words}: {text}");
-        }
-        cause = error.source();
+/// An error, what caused it, what caused that, and so on.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// What errors say so far, and what the next one says, unless they have said it.
+fn said_once(words: String, more: String) -> String {
+    match words.as_str() {
+        "" => more,
+        _ if words.contains(&more) => words,
+        _ => format!("{words}: {more}"),
     }
-    words
 }

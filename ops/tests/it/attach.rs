@@ -449,6 +449,22 @@ async fn a_setting_that_changes_with_the_triggers_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_is_refused_and_yet_changes_something_is_told() {
+    let account = account("refused-and-changed").await;
+    account.fates(|operation, before| match (operation, before) {
+        ("UpdateUserPool", _) => Fate::Fail(400, "InvalidParameterException", "no"),
+        ("DescribeUserPool", 2..) => Fate::Change(|reply| reply["UserPool"]["UserPoolTier"] = json!("PLUS")),
+        _ => Fate::Pass,
+    });
+    let ended = attach(&account, &TWO[..1], &[]);
+    let words = "UpdateUserPool: InvalidParameterException: no; yet the pool has changed: ";
+    assert!(ended.error().starts_with(words), "{ended:?}");
+    assert!(ended.error().contains("UserPoolTier: \"ESSENTIALS\" -> \"PLUS\""), "{ended:?}");
+    // They may be needed.
+    assert_eq!(account.statements("define").await, [SID]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mfa_that_changes_with_the_triggers_is_named_although_no_description_tells() {
     let account = account("mfa").await;
     account.fates(|operation, before| match (operation, before) {

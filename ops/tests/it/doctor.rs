@@ -244,6 +244,13 @@ fn r06_r56_t30_t32_each_mistake_in_the_app_client_is_found() {
         in_client("SupportedIdentityProviders", json!(["COGNITO"]))(seen);
     };
     check(&pages, &["warning: hosted pages: they sign in without a code"]);
+    check(&in_client("AllowedOAuthFlowsUserPoolClient", json!(true)), &[]);
+    check(&in_client("SupportedIdentityProviders", json!(["COGNITO"])), &[]);
+    let rotating = |seen: &mut Snapshot| {
+        in_client("ExplicitAuthFlows", json!(["ALLOW_CUSTOM_AUTH"]))(seen);
+        in_client("RefreshTokenRotation", json!({"Feature": "ENABLED"}))(seen);
+    };
+    check(&rotating, &[]);
     check(&in_client("PreventUserExistenceErrors", json!("LEGACY")), &["wrong: user existence: LEGACY"]);
     check(&in_client("PreventUserExistenceErrors", Value::Null), &["wrong: user existence: LEGACY"]);
     check(&in_client("EnableTokenRevocation", json!(false)), &["warning: token revocation: off"]);
@@ -330,7 +337,9 @@ fn r46_t49_t50_f03_to_f06_each_mistake_in_ses_is_found() {
 #[test]
 fn f53_a_clock_that_is_wrong_is_found() {
     check(&|seen| seen.ahead = Ok(-61), &["warning: clock: 61 s behind AWS"]);
+    check(&|seen| seen.ahead = Ok(61), &["warning: clock: 61 s ahead of AWS"]);
     check(&|seen| seen.ahead = Ok(60), &[]);
+    check(&|seen| seen.ahead = Ok(-60), &[]);
     check(&|seen| seen.ahead = Err("no".to_owned()), &["not checked: clock: no"]);
 }
 
@@ -403,4 +412,45 @@ async fn what_is_wrong_is_told_with_how_to_mend_it_and_by_the_exit_code() {
     assert!(!ended.stdout.contains("a-secret-that"), "{ended:?}");
     // The address, its domain, and the domains above.
     assert_eq!(account.operations().iter().filter(|name| *name == "GetEmailIdentity").count(), 3);
+}
+
+/// What `doctor` finds about an identity of a function with these variables, of which SES has the `nth` that it is asked for.
+async fn identity(name: &str, variables: Value, nth: usize) -> String {
+    let account = account(name).await;
+    account.run(&["attach", "--stack", "sign-in"]).output();
+    account.fates(move |operation, before| match operation {
+        "GetFunctionConfiguration" => {
+            let variables = variables.clone();
+            Fate::Replace(json!({"State": "Active", "Timeout": 5, "Environment": {"Variables": variables}}))
+        }
+        "GetEmailIdentity" if before == nth => Fate::Replace(json!({"VerifiedForSendingStatus": true})),
+        "GetEmailIdentity" => Fate::Fail(404, "NotFoundException", "there is none"),
+        _ => Fate::Pass,
+    });
+    let findings: Vec<Value> = serde_json::from_str(&account.run(&["doctor", "--json"]).stdout).unwrap();
+    let finding = findings.iter().find(|finding| finding["check"] == "SES identity").unwrap();
+    format!("{}: {}", finding["status"].as_str().unwrap(), finding["found"].as_str().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r46_the_identity_is_the_one_that_ses_would_take() {
+    let from = json!({"SES_FROM_ADDRESS": "Acme <sign-in@mail.example.com>"});
+    for (nth, expected) in ["sign-in@mail.example.com", "mail.example.com", "example.com"].into_iter().enumerate() {
+        assert_eq!(identity("doctor-identity", from.clone(), nth).await, format!("ok: {expected}, verified"));
+    }
+    let plain = json!({"SES_FROM_ADDRESS": "sign-in@example.com"});
+    assert_eq!(identity("doctor-identity", plain, 1).await, "ok: example.com, verified");
+    let named = |account: &str| {
+        let arn = format!("arn:aws:ses:eu-west-1:{account}:identity/example.org");
+        json!({"SES_FROM_ADDRESS": "sign-in@mail.example.com", "SES_IDENTITY_ARN": arn})
+    };
+    assert_eq!(identity("doctor-identity", named("000000000000"), 0).await, "ok: example.org, verified");
+    assert_eq!(
+        identity("doctor-identity", named("000000000000"), 1).await,
+        "wrong: neither sign-in@mail.example.com nor its domain is one"
+    );
+    assert_eq!(
+        identity("doctor-identity", named("111122223333"), 0).await,
+        "not-checked: arn:aws:ses:eu-west-1:111122223333:identity/example.org is in another account"
+    );
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test stops at a surprise")]
 
+mod account;
 mod attach;
 mod decisions;
 mod deployed;

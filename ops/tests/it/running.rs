@@ -25,6 +25,8 @@ pub(crate) enum Fate {
     Lose,
     /// It is made, and its reply is changed.
     Change(fn(&mut Value)),
+    /// It is not made, and gets this reply.
+    Replace(Value),
 }
 
 /// Says what becomes of a call, by its operation and how often that was called before.
@@ -234,6 +236,7 @@ async fn answer(State(front): State<Front>, request: Request) -> Response {
     };
     match fate {
         Fate::Fail(status, kind, message) => failed(status, kind, message),
+        Fate::Replace(reply) => axum::Json(reply).into_response(),
         Fate::Pass => front.pass(request, body, &operation).await.into_response(),
         Fate::Lose => {
             front.pass(request, body, &operation).await;
