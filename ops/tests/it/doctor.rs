@@ -82,6 +82,42 @@ const DMARC: &str = "not checked: DMARC: it is in the DNS";
 #[test]
 fn r46_where_all_is_well_only_the_dns_is_left_to_look_at() {
     assert_eq!(others(checks::check(&good())), [DMARC]);
+    let told = |finding: Finding| format!("{}: {}", finding.check, finding.found);
+    let found: Vec<String> = checks::check(&good()).into_iter().map(told).collect();
+    let of_trigger = |trigger: &str| {
+        let permission = format!("permission {trigger}: this pool of this account may invoke it");
+        [format!("trigger {trigger}: {}", arn(trigger)), permission]
+    };
+    let ours = &Trigger::ALL[..4];
+    let mut expected: Vec<String> = ours.iter().flat_map(|trigger| of_trigger(trigger.name())).collect();
+    expected.push("other triggers: none".to_owned());
+    expected.extend(ours.iter().map(|trigger| format!("function {}: active, time-out 5 s", trigger.name())));
+    let others = [
+        "key: there, and the same in all functions",
+        "settings: the functions agree about codes",
+        "limits: counted in limits",
+        "custom flow: ALLOW_CUSTOM_AUTH, ALLOW_REFRESH_TOKEN_AUTH",
+        "other flows: none goes round the code",
+        "hosted pages: not used with this pool's passwords",
+        "renewal: refresh tokens renew the others",
+        "user existence: ENABLED",
+        "token revocation: on",
+        "session: 900 s, and a code lives for 600 s",
+        "new addresses: verified before they are used",
+        "user names: capitals do not matter",
+        "MFA: off",
+        "plan: LITE; custom challenges are in every plan",
+        "SES account: out of the sandbox, sending",
+        "SES suppression: BOUNCE: such an address gets no code until it is taken from the list",
+        "SES identity: example.com, verified",
+        "DKIM: mails are signed",
+        "MAIL FROM: mail.example.com",
+        "DMARC: it is in the DNS",
+        "configuration set: set, sending",
+        "clock: as late as at AWS",
+    ];
+    expected.extend(others.map(str::to_owned));
+    assert_eq!(found, expected);
 }
 
 /// What is said of a snapshot in which one thing is changed.
