@@ -28,7 +28,7 @@ use aws_smithy_types::date_time::Format;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde_json::Value;
 
-use crate::permission::{self, COGNITO, INVOKE, statement_id};
+use crate::permission::{COGNITO, INVOKE, statement_id};
 use crate::settings::Members;
 use crate::triggers::Arn;
 
@@ -198,7 +198,7 @@ impl Account {
         }
     }
 
-    /// A function's resource policy, or the empty one.
+    /// A function's resource policy; `null` if it has none.
     ///
     /// # Errors
     ///
@@ -206,12 +206,12 @@ impl Account {
     pub async fn policy(&self, function: &Arn) -> Result<Value, String> {
         let call = self.lambda.get_policy().function_name(function.unqualified());
         match call.set_qualifier(function.qualifier().map(str::to_owned)).send().await {
-            Ok(reply) => serde_json::from_str(reply.policy().unwrap_or("{}"))
+            Ok(reply) => serde_json::from_str(reply.policy().unwrap_or("null"))
                 .map_err(|error| format!("GetPolicy of {function}: the reply is no policy: {error}")),
             Err(error) => {
                 let is_missing = error.message().is_some_and(|message| message.contains("unction not found"));
                 match error.as_service_error() {
-                    Some(reason) if reason.is_resource_not_found_exception() && !is_missing => Ok(permission::empty()),
+                    Some(reason) if reason.is_resource_not_found_exception() && !is_missing => Ok(Value::default()),
                     _ => Err(told(&format!("GetPolicy of {function}"), &error)),
                 }
             }

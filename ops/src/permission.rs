@@ -1,6 +1,6 @@
 //! Who may invoke a function: its resource policy, as far as a user pool is concerned.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The service that invokes triggers.
 pub const COGNITO: &str = "cognito-idp.amazonaws.com";
@@ -94,9 +94,4 @@ fn one_or_more(value: &Value) -> Vec<&Value> {
         Some(values) => values.iter().collect(),
         None => Some(value).filter(|value| !value.is_null()).into_iter().collect(),
     }
-}
-
-/// The policy of a function that has none.
-pub fn empty() -> Value {
-    json!({"Statement": []})
 }
