@@ -59,6 +59,7 @@ fn differences_are_named_by_path_whatever_their_order() {
         &[],
     );
     check(json!({"a": {"b": 1, "c": null}}), json!({"a": {"b": 2}}), &["a.b: 1 -> 2"]);
+    check(json!({"a": {"b": [1, 2]}}), json!({"a": {"b": [1, 3]}}), &["a.b: [1,2] -> [1,3]"]);
     check(json!({"a": 1}), json!({"b": [{"c": "d"}]}), &["a: 1 -> nothing", "b: nothing -> [{\"c\":\"d\"}]"]);
     let long = "x".repeat(5_000);
     let expected = format!("a: \"{}… -> \"\"", "x".repeat(59));
