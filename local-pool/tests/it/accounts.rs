@@ -73,6 +73,20 @@ fn tokens_expire_when_the_client_says_so() {
 }
 
 #[test]
+fn a_validity_is_in_the_unit_that_the_client_says_or_in_hours() {
+    for (units, validity, seconds) in [
+        (json!({"AccessToken": "seconds"}), 300, 300),
+        (json!({"AccessToken": "minutes"}), 5, 300),
+        (json!({"AccessToken": "hours"}), 2, 7_200),
+        (json!({"AccessToken": "days"}), 1, 86_400),
+        (json!({}), 2, 7_200),
+    ] {
+        let mut stage = Stage::with_client(json!({"AccessTokenValidity": validity, "TokenValidityUnits": units}));
+        assert_eq!(stage.sign_in()["ExpiresIn"], seconds, "{units}");
+    }
+}
+
+#[test]
 fn a_revoked_sign_in_is_over_and_no_other() {
     let mut stage = Stage::default();
     let (one, two) = (stage.sign_in(), stage.sign_in());
@@ -113,6 +127,18 @@ fn signing_out_of_everything_ends_all_sign_ins_so_far() {
     }
     let three = stage.sign_in();
     assert!(get_user(&mut stage, &three).is_ok() && refresh(&mut stage, &three).is_ok());
+}
+
+#[test]
+fn a_pool_that_has_moved_takes_no_access_tokens_of_its_old_address_and_renews_them() {
+    let mut stage = Stage::default();
+    let tokens = stage.sign_in();
+    let state = stage.pool.to_state().unwrap();
+    // The keys are the same, and so is everything that the tokens say, but for the issuer.
+    stage.pool = state.restore(Stage::default().pool, "http://127.0.0.1:1/eu-west-1_LocalPool".to_owned()).unwrap();
+    assert_eq!(get_user(&mut stage, &tokens).unwrap_err(), "Invalid Access Token");
+    let renewed = refresh(&mut stage, &tokens).unwrap();
+    assert_eq!(get_user(&mut stage, &renewed).unwrap()["Username"], "alice");
 }
 
 #[test]
@@ -204,6 +230,32 @@ fn a_code_proves_the_address_that_it_was_mailed_to() {
     let zoe = stage.ask("AdminGetUser", json!({"Username": "zoe@example.org"})).unwrap();
     assert_eq!(zoe["UserStatus"], "CONFIRMED");
     assert!(zoe["UserAttributes"].as_array().unwrap().contains(&json!({"Name": "email_verified", "Value": "false"})));
+}
+
+#[test]
+fn a_pool_that_verifies_no_addresses_mails_no_codes_and_believes_none() {
+    let mut stage = Stage::default();
+    stage.ask("SignUp", json!({"Username": "zoe@example.com"})).unwrap();
+    let code = stage.pool.take_letters()[0].text.trim().rsplit(' ').next().unwrap().to_owned();
+    stage.ask("UpdateUserPool", json!({"AutoVerifiedAttributes": ["phone_number"]})).unwrap();
+    stage.ask("ConfirmSignUp", json!({"Username": "zoe@example.com", "ConfirmationCode": code})).unwrap();
+    let zoe = stage.ask("AdminGetUser", json!({"Username": "zoe@example.com"})).unwrap();
+    assert_eq!(zoe["UserStatus"], "CONFIRMED");
+    assert!(zoe["UserAttributes"].as_array().unwrap().contains(&json!({"Name": "email_verified", "Value": "false"})));
+    let reply = stage.ask("SignUp", json!({"Username": "yan@example.com"})).unwrap();
+    assert_eq!((reply.get("CodeDeliveryDetails"), stage.pool.take_letters()), (None, Vec::new()));
+}
+
+#[test]
+fn a_password_may_be_as_short_as_the_policy_says() {
+    let mut stage = Stage::default();
+    let sign_up = |password: &str| json!({"Username": "zoe@example.com", "Password": password});
+    // Characters count, not octets.
+    for short in ["Aa1 aaa", "Aa1 äöü"] {
+        let complaint = stage.complaint("SignUp", sign_up(short));
+        assert_eq!(complaint, "Password did not conform with policy: Password not long enough");
+    }
+    stage.ask("SignUp", sign_up("Aa1 aaaa")).unwrap();
 }
 
 #[test]

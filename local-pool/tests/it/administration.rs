@@ -148,6 +148,45 @@ fn an_update_of_the_pool_resets_what_it_leaves_out() {
 }
 
 #[test]
+fn what_is_null_or_no_setting_is_not_kept_among_the_settings() {
+    let mut stage = Stage::default();
+    let update = json!({"PoolName": "people", "AutoVerifiedAttributes": null, "UserPoolTags": {"team": "sign-in"}});
+    stage.ask("UpdateUserPool", update).unwrap();
+    let pool = stage.ask("DescribeUserPool", json!({})).unwrap()["UserPool"].clone();
+    assert_eq!((&pool["Name"], &pool["UserPoolTags"]), (&json!("people"), &json!({"team": "sign-in"})));
+    // The first says which pool it is about, and the second what it is to be called.
+    for name in ["UserPoolId", "PoolName", "AutoVerifiedAttributes"] {
+        assert_eq!(pool.get(name), None, "{name}");
+    }
+}
+
+#[test]
+fn a_trigger_takes_the_arn_of_a_function_and_nothing_else() {
+    let mut stage = Stage::default();
+    let longest = arn(&"x".repeat(2_048 - arn("").len()));
+    let constraint = "failed to satisfy constraint: Member must be the ARN of a function";
+    let refused = format!("1 validation error detected: Value at 'lambdaConfig' {constraint}");
+    for (value, refusal) in [
+        (arn("one"), None),
+        (format!("{}:live", arn("one")), None),
+        (longest.clone(), None),
+        (format!("{longest}x"), Some(&refused)),
+        ("arn:a:b:c:d:e:f".to_owned(), Some(&refused)),
+        ("arn:aws:lambda:eu-west-1:000000000000".to_owned(), Some(&refused)),
+        (arn("one").replace("arn:", "urn:"), Some(&refused)),
+        (String::new(), Some(&refused)),
+    ] {
+        for config in [
+            json!({"DefineAuthChallenge": value}),
+            json!({"PreTokenGenerationConfig": {"LambdaVersion": "V1_0", "LambdaArn": value}}),
+        ] {
+            let error = stage.ask("UpdateUserPool", json!({"LambdaConfig": config})).err();
+            assert_eq!(error.map(|error| error.message).as_ref(), refusal, "{config}");
+        }
+    }
+}
+
+#[test]
 fn settings_that_are_given_in_part_are_filled_as_aws_fills_them() {
     let mut stage = Stage::default();
     let update = json!({
@@ -182,6 +221,9 @@ fn settings_that_are_given_in_part_are_filled_as_aws_fills_them() {
     let back = json!({"AdminCreateUserConfig": pool["AdminCreateUserConfig"], "Policies": pool["Policies"]});
     let complaint = stage.complaint("UpdateUserPool", back);
     assert!(complaint.starts_with("Please use TemporaryPasswordValidityDays in PasswordPolicy instead"), "{complaint}");
+    // No days are not said twice.
+    let no_days = json!({"AdminCreateUserConfig": {"UnusedAccountValidityDays": 0}, "Policies": pool["Policies"]});
+    assert!(stage.ask("UpdateUserPool", no_days).is_ok());
     // A name has no default.
     stage.ask("UpdateUserPool", json!({})).unwrap();
     assert_eq!(stage.ask("DescribeUserPool", json!({})).unwrap()["UserPool"]["Name"], "people");

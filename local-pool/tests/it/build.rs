@@ -1,5 +1,6 @@
 //! What stands in the way of a build gets one line that says what to do.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
@@ -30,6 +31,23 @@ async fn the_programs_are_found() {
     let programs = build::functions(&workspace("good", &ALL, "fn main() {}"), "dev", &Trigger::OURS).await.unwrap();
     assert_eq!(programs.len(), 4);
     assert!(programs.iter().all(|(name, path)| path.is_file() && path.to_str().unwrap().contains(name)));
+}
+
+#[tokio::test]
+async fn a_program_that_is_no_function_is_found_too() {
+    let root = workspace("another", &["a-program", "not-asked-for"], "fn main() {}");
+    let program = build::program(&root, "dev", "a-program").await.unwrap();
+    assert!(program.is_file() && program.file_stem().unwrap() == "a-program", "{}", program.display());
+}
+
+#[test]
+fn what_cargo_tells_a_program_of_its_own_package_is_not_for_a_build() {
+    let names: Vec<OsString> = build::variables_of_this_package().collect();
+    for (name, expected) in [("CARGO_PKG_NAME", true), ("CARGO_MANIFEST_DIR", true), ("PATH", false)] {
+        // Whatever runs these tests tells them of their package, as cargo does.
+        assert!(std::env::var_os(name).is_some(), "{name}");
+        assert_eq!(names.iter().any(|other| other == name), expected, "{name}");
+    }
 }
 
 #[tokio::test]

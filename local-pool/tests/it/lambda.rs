@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::body::Bytes;
 use local_pool::lambda::{Function, FunctionConfig, Invoked, Program, StartError};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// This test program is the function too: run with `BEHAVIOUR`, this one test asks the Runtime API for events.
 #[test]
@@ -42,12 +43,21 @@ fn the_function() {
                 drop(call("POST", &format!("invocation/{id}/response"), &std::process::id().to_string()));
             }
             "pid" => drop(call("POST", &format!("invocation/{id}/response"), &std::process::id().to_string())),
+            "head" => drop(call("POST", &format!("invocation/{id}/response"), &head)),
+            "answers to nothing" => {
+                call("POST", "invocation/another/response", "\"another\"");
+                call("POST", "invocation/another/error", r#"{"errorMessage": "another"}"#);
+                drop(call("POST", &format!("invocation/{id}/response"), &event));
+            }
             _ => drop(call("POST", &format!("invocation/{id}/response"), &event)),
         }
     }
 }
 
 const SLOW: Duration = Duration::from_millis(300);
+
+/// How long an invocation may take.
+const LIMIT: Duration = Duration::from_secs(2);
 
 /// One request to the Runtime API: the head and the body of the answer.
 fn call(method: &str, path: &str, body: &str) -> (String, String) {
@@ -80,7 +90,7 @@ async fn start(behaviour: &str, max_environments: usize) -> (Result<Arc<Function
             ..Program::new(std::env::current_exe().unwrap())
         },
         variables: BTreeMap::from([("BEHAVIOUR".to_owned(), behaviour.to_owned())]),
-        timeout: Duration::from_secs(2),
+        timeout: LIMIT,
         max_environments,
         traced: true,
     };
@@ -110,6 +120,64 @@ async fn a_function_answers_and_its_lines_are_passed_on() {
     for line in ["event \"two\"", "no \u{fffd} text", "one", "two"].map(|line| format!("a-function: {line}")) {
         assert!(lines.contains(&line), "{lines:?}");
     }
+}
+
+#[tokio::test]
+async fn an_event_comes_with_an_id_of_its_own_a_deadline_and_a_trace() {
+    let (function, _) = start("serve", 1).await;
+    let function = function.unwrap();
+    let since_1970 = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let mut ids = BTreeSet::new();
+    for _ in 0..2 {
+        let before = since_1970();
+        let head = invoke(&function, "head").await.unwrap();
+        let after = since_1970();
+        let header = |name: &str| {
+            let value = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            value.unwrap_or_else(|| panic!("{name}: {head}")).to_owned()
+        };
+        let id: Uuid = header("lambda-runtime-aws-request-id").parse().unwrap();
+        assert_eq!(id.get_version_num(), 4);
+        let deadline: u128 = header("lambda-runtime-deadline-ms").parse().unwrap();
+        assert!(((before + LIMIT).as_millis()..=(after + LIMIT).as_millis()).contains(&deadline), "{deadline}");
+        // When the trace began, and digits that no other trace has.
+        let trace = header("lambda-runtime-trace-id");
+        let (root, rest) = trace.strip_prefix("Root=1-").unwrap().split_once(';').unwrap();
+        let (began, digits) = root.split_once('-').unwrap();
+        let began = u64::from_str_radix(began, 16).unwrap();
+        assert!((before.as_secs()..=after.as_secs()).contains(&began), "{trace}");
+        let all = id.simple().to_string();
+        assert_eq!((digits, rest), (&all[..24], &*format!("Parent={};Sampled=0", &all[..16])));
+        ids.insert(id);
+    }
+    assert_eq!(ids.len(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_to_another_event_is_none_to_this() {
+    let (function, _) = start("serve", 1).await;
+    let reply = invoke(&function.unwrap(), "answers to nothing").await;
+    assert_eq!(reply, Ok("\"answers to nothing\"".to_owned()));
+}
+
+#[tokio::test]
+async fn an_event_and_its_reply_may_be_as_large_as_in_lambda() {
+    let (function, _) = start("serve", 1).await;
+    // With its quotes it has 6 MiB.
+    let event = "x".repeat(6 * 1024 * 1024 - 2);
+    let reply = invoke(&function.unwrap(), &event).await.unwrap();
+    // Not `assert_eq`, which would show all of both.
+    assert!(reply.trim_matches('"') == event, "{} octets", reply.len());
+}
+
+#[tokio::test]
+async fn only_processes_that_wait_for_an_event_are_idle() {
+    let (function, _) = start("serve", 1).await;
+    let function = function.unwrap();
+    let pid: u32 = invoke(&function, "pid").await.unwrap().parse().unwrap();
+    assert_eq!(function.idle_processes(), [pid]);
+    invoke(&function, "exit").await.unwrap_err();
+    assert_eq!(function.idle_processes(), [0; 0]);
 }
 
 #[tokio::test]
@@ -153,6 +221,26 @@ async fn a_function_that_does_not_start_says_why() {
     };
     let missing = why(Function::start(config, Arc::new(|_, _| ())).await);
     assert!(missing.starts_with("cannot run /nowhere/function: "), "{missing}");
+}
+
+#[tokio::test]
+async fn a_program_finds_the_environment_of_this_process_only_if_it_is_to() {
+    // cargo's variables are in it, and not in Lambda's.
+    let own = format!(": {}", std::env::var("CARGO_PKG_NAME").unwrap());
+    let nothing = " without a word; it has to ask the Lambda Runtime API for events".to_owned();
+    for (inherits_environment, words) in [(true, own), (false, nothing)] {
+        let command = Program::from_command("echo $CARGO_PKG_NAME >&2; exit 5");
+        let config = FunctionConfig {
+            name: "a-function".to_owned(),
+            program: Program { inherits_environment, ..command },
+            variables: BTreeMap::new(),
+            timeout: Duration::from_secs(1),
+            max_environments: 1,
+            traced: true,
+        };
+        let why = Function::start(config, Arc::new(|_, _| ())).await.err().unwrap().to_string();
+        assert_eq!(why, format!("a-function stopped at its start (exit status 5){words}"));
+    }
 }
 
 #[tokio::test]

@@ -105,6 +105,8 @@ fn a_password_that_is_proved_gets_tokens() {
     assert_eq!(stage.triggers(), [Trigger::PreAuthentication]);
     assert_eq!(stage.events[0].1["request"]["validationData"], json!({"a": "b"}));
     assert_eq!(challenge["ChallengeParameters"]["USERNAME"], "alice");
+    // A member of the group, as clients may insist.
+    assert!(number(challenge["ChallengeParameters"]["SRP_B"].as_str().unwrap()) < number(PRIME));
     // As with AWS there is none; clients that insist on one find all in the secret block.
     assert_eq!(challenge.get("Session"), None);
     let responses = proof(&challenge, "Correct horse 1");
@@ -150,6 +152,11 @@ fn what_proves_nothing_is_refused_and_serves_once() {
     let first = open(&mut stage, "CUSTOM_AUTH", "alice");
     let second = open(&mut stage, "CUSTOM_AUTH", "alice");
     assert_eq!(prove(&mut stage, &second, &proof(&first, "Correct horse 1")), Err(wrong()));
+    // Nor is one over a block that the client made up, where a Session says which exchange it is.
+    let challenge = open(&mut stage, "CUSTOM_AUTH", "alice");
+    let mut made_up = challenge.clone();
+    made_up["ChallengeParameters"]["SECRET_BLOCK"] = json!(STANDARD.encode("made up"));
+    assert_eq!(prove(&mut stage, &challenge, &proof(&made_up, "Correct horse 1")), Err(wrong()));
 }
 
 #[test]
@@ -160,6 +167,18 @@ fn a_public_number_with_which_no_password_is_needed_is_refused() {
         let parameters = json!({"USERNAME": "alice", "SRP_A": number});
         let call = json!({"AuthFlow": "USER_SRP_AUTH", "AuthParameters": parameters});
         assert_eq!(stage.complaint("InitiateAuth", call), "SRP_A is not a number that it can be.", "{number:.20}");
+    }
+}
+
+#[test]
+fn a_public_number_has_at_most_twice_as_many_digits_as_the_prime() {
+    let mut stage = Stage::default();
+    let a = keys().1.to_str_radix(16);
+    let longest = 2 * PRIME.len();
+    for (length, is_taken) in [(longest, true), (longest + 1, false)] {
+        let parameters = json!({"USERNAME": "alice", "SRP_A": format!("{a:0>length$}")});
+        let call = json!({"AuthFlow": "USER_SRP_AUTH", "AuthParameters": parameters});
+        assert_eq!(stage.ask("InitiateAuth", call).is_ok(), is_taken, "{length}");
     }
 }
 

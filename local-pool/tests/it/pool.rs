@@ -490,4 +490,18 @@ fn a_user_who_is_not_ready_is_told() {
     let session = stage.begin()["Session"].clone();
     stage.ask("AdminDeleteUser", json!({"Username": "alice"})).unwrap();
     assert_eq!(stage.respond(&session, "alice", "right").unwrap_err().message, "Incorrect username or password.");
+    // A client that is told who exists is told this as well.
+    let mut legacy = Stage::with_client(json!({"PreventUserExistenceErrors": "LEGACY"}));
+    let session = legacy.begin()["Session"].clone();
+    legacy.ask("AdminDeleteUser", json!({"Username": "alice"})).unwrap();
+    assert_eq!(legacy.respond(&session, "alice", "right").unwrap_err().message, "User does not exist.");
+}
+
+#[test]
+fn a_trigger_is_found_by_its_own_name_alone() {
+    for trigger in Trigger::ALL {
+        assert_eq!(Trigger::named(trigger.name()), Some(trigger));
+        // Its function is called otherwise.
+        assert_eq!(Trigger::named(trigger.function()), None);
+    }
 }

@@ -1,16 +1,20 @@
 //! The pool on its port: requests that are no calls, triggers that are commands, the file that it is kept in.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use axum::Router;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use local_pool::invocation::LambdaEndpoint;
 use local_pool::lambda::Program;
-use local_pool::server::{Addresses, Options, Server, bind};
+use local_pool::server::{Addresses, Options, Server, ServerError, bind};
 use local_pool::trigger::Trigger;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
@@ -18,8 +22,11 @@ use sha2::Sha256;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::stage::arn;
+
 struct Running {
     addresses: Addresses,
+    functions: Vec<String>,
     http: Client,
     lines: Arc<Mutex<Vec<String>>>,
     server: JoinHandle<()>,
@@ -38,9 +45,9 @@ async fn try_start(change: impl FnOnce(&mut Options)) -> Result<Running, String>
     let mut options = Options::new(bind(0).await.unwrap(), logs);
     change(&mut options);
     let server = Server::start(options).await.map_err(|error| error.to_string())?;
-    let addresses = server.addresses().clone();
+    let (addresses, functions) = (server.addresses().clone(), server.functions().to_vec());
     let server = tokio::spawn(async move { server.serve(std::future::pending()).await.unwrap() });
-    Ok(Running { addresses, http: Client::builder().no_proxy().build().unwrap(), lines, server })
+    Ok(Running { addresses, functions, http: Client::builder().no_proxy().build().unwrap(), lines, server })
 }
 
 impl Running {
@@ -92,6 +99,104 @@ async fn whatever_is_sent_gets_cognitos_error_and_the_pool_goes_on() {
         unsigned.header("x-amz-target", "AWSCognitoIdentityProviderService.AdminGetUser").send().await.unwrap();
     assert_eq!(unsigned.headers()["x-amzn-errortype"], "MissingAuthenticationTokenException:");
     assert!(pool.call("DescribeUserPool", json!({})).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_call_that_breaks_in_here_is_answered_and_the_pool_goes_on() {
+    let is_broken = AtomicBool::new(true);
+    let pool = try_start(|options| {
+        options.clock = Arc::new(move || {
+            assert!(!is_broken.swap(false, Ordering::Relaxed), "this clock is broken");
+            SystemTime::now()
+        });
+    });
+    let pool = pool.await.unwrap();
+    let target = "AWSCognitoIdentityProviderService.DescribeUserPool";
+    let describe = json!({"UserPoolId": pool.addresses.user_pool_id}).to_string();
+    let reply = pool.post(target, describe.clone()).await;
+    assert_eq!(reply.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let expected = json!({"__type": "InternalErrorException", "message": "the call ended without a word"});
+    assert_eq!(reply.json::<Value>().await.unwrap(), expected);
+    assert_eq!(pool.post(target, describe).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn where_everything_is_is_told_and_so_it_is() {
+    let pool = try_start(|_| ()).await.unwrap();
+    let endpoint = &pool.addresses.endpoint;
+    let get = async |url: &str| pool.http.get(url).send().await.unwrap().json::<Value>().await.unwrap();
+    let told = get(&format!("{endpoint}/local-pool.json")).await;
+    let issuer = format!("{endpoint}/eu-west-1_LocalPool");
+    assert_eq!(
+        told,
+        json!({
+            "endpoint": endpoint, "region": "eu-west-1", "userPoolId": "eu-west-1_LocalPool",
+            "clientId": pool.addresses.client_id, "jwksUri": format!("{issuer}/.well-known/jwks.json"),
+            "mailbox": format!("{endpoint}/mailbox"), "lambdaEndpoint": endpoint,
+        })
+    );
+    let discovered = get(&format!("{issuer}/.well-known/openid-configuration")).await;
+    assert_eq!((&discovered["issuer"], &discovered["jwks_uri"]), (&json!(issuer), &told["jwksUri"]));
+    // One key for each kind of token that can be verified.
+    let keys = get(told["jwksUri"].as_str().unwrap()).await["keys"].clone();
+    let kids: BTreeSet<_> = keys.as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap()).collect();
+    assert_eq!(kids.len(), 2, "{keys}");
+    let client = pool.call("DescribeUserPoolClient", json!({})).await.unwrap();
+    assert_eq!(client["UserPoolClient"]["ClientId"], told["clientId"]);
+    assert_eq!(get(told["mailbox"].as_str().unwrap()).await, json!([]));
+}
+
+#[tokio::test]
+async fn mails_of_the_pool_and_of_functions_are_in_one_mailbox() {
+    let pool = try_start(|_| ()).await.unwrap();
+    pool.call("SignUp", json!({"Username": "zoe@example.com"})).await.unwrap();
+    let send = async |authorization: &str, body: Value| {
+        let request = pool.http.post(format!("{}/v2/email/outbound-emails", pool.addresses.endpoint));
+        let reply = request.header("authorization", authorization).body(body.to_string()).send().await.unwrap();
+        (reply.status().as_u16(), reply.json::<Value>().await.unwrap())
+    };
+    let mail = json!({
+        "FromEmailAddress": "sign-in@example.com",
+        "Destination": {"ToAddresses": ["alice@example.com"]},
+        "Content": {"Simple": {"Subject": {"Data": "Subject"}, "Body": {"Text": {"Data": "Text"}}}},
+    });
+    let signed = "AWS4-HMAC-SHA256 test";
+    let (status, sent) = send(signed, mail.clone()).await;
+    assert!(status == 200 && sent["MessageId"].as_str().unwrap().starts_with("local-"), "{status} {sent}");
+    let (status, error) = send("Bearer x", mail).await;
+    assert_eq!((status, &error["__type"]), (403, &json!("MissingAuthenticationTokenException")));
+    let (status, error) = send(signed, json!({})).await;
+    assert_eq!((status, &error["__type"]), (400, &json!("BadRequestException")));
+
+    let shown = async |query: &str| {
+        let url = format!("{}{query}", pool.addresses.mailbox());
+        let mails = pool.http.get(url).send().await.unwrap().json::<Vec<Value>>().await.unwrap();
+        mails.into_iter().map(|mail| (mail["to"].clone(), mail["from"].clone())).collect::<Vec<_>>()
+    };
+    let alices = (json!("alice@example.com"), json!("sign-in@example.com"));
+    let zoes = (json!("zoe@example.com"), json!("no-reply@verificationemail.com"));
+    assert_eq!(shown("").await, [alices, zoes.clone()]);
+    assert_eq!(shown("?to=zoe@example.com").await, [zoes]);
+    assert!(shown("?to=yan@example.com").await.is_empty());
+}
+
+#[tokio::test]
+async fn the_mail_service_says_that_mails_go_out() {
+    let pool = try_start(|_| ()).await.unwrap();
+    for (path, pointer, value) in [
+        ("account", "/ProductionAccessEnabled", json!(true)),
+        ("account", "/SendingEnabled", json!(true)),
+        ("identities/example.com", "/IdentityType", json!("DOMAIN")),
+        ("identities/a@example.com", "/IdentityType", json!("EMAIL_ADDRESS")),
+        ("identities/a@example.com", "/VerifiedForSendingStatus", json!(true)),
+        ("identities/a@example.com", "/MailFromAttributes/MailFromDomain", json!("mail.example.com")),
+        ("configuration-sets/codes", "/ConfigurationSetName", json!("codes")),
+        ("configuration-sets/codes", "/SendingOptions/SendingEnabled", json!(true)),
+    ] {
+        let url = format!("{}/v2/email/{path}", pool.addresses.endpoint);
+        let told = pool.http.get(url).send().await.unwrap().json::<Value>().await.unwrap();
+        assert_eq!(told.pointer(pointer), Some(&value), "{path}");
+    }
 }
 
 #[tokio::test]
@@ -165,6 +270,144 @@ async fn a_trigger_may_be_any_command_that_asks_for_events() {
     pool.call("SignUp", json!({"Username": "zoe@example.com", "Password": "Correct horse 1"})).await.unwrap();
     let is_event = |line: &String| line.starts_with("[pre-sign-up] event {") && line.contains("PreSignUp_SignUp");
     assert!(pool.lines.lock().unwrap().iter().any(is_event));
+}
+
+#[tokio::test]
+async fn a_function_that_runs_here_is_told_of_and_invoked_as_by_lambda() {
+    let pool = try_start(|options| {
+        pre_sign_up(options, "serve");
+        options.variables.insert("CODE_ALPHABET".to_owned(), "letters".to_owned());
+    });
+    let pool = pool.await.unwrap();
+    assert_eq!(pool.functions, ["pre-sign-up"]);
+    let endpoint = &*pool.addresses.endpoint;
+    let url = |function: &str, what: &str| format!("{endpoint}/2015-03-31/functions/{function}/{what}");
+    let told = pool.http.get(url("pre-sign-up", "configuration")).send().await.unwrap().json::<Value>().await.unwrap();
+    // The pool waits five seconds for it, and it may take twice as long.
+    for (name, value) in
+        [("FunctionName", json!("pre-sign-up")), ("FunctionArn", json!(arn("pre-sign-up"))), ("Timeout", json!(10))]
+    {
+        assert_eq!(told[name], value, "{name}");
+    }
+    for (name, value) in [
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ENDPOINT_URL_SESV2", endpoint),
+        ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", endpoint),
+        ("AWS_SAM_LOCAL", "true"),
+        // What is given counts.
+        ("CODE_ALPHABET", "letters"),
+    ] {
+        assert_eq!(told["Environment"]["Variables"][name], value, "{name}");
+    }
+
+    let invoke = async |function: &str, event: &'static str| {
+        let reply = pool.http.post(url(function, "invocations")).body(event).send().await.unwrap();
+        let header = |name: &str| reply.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let error = header("x-amz-function-error").or(header("x-amzn-errortype"));
+        (reply.status().as_u16(), error, reply.json::<Value>().await.unwrap())
+    };
+    assert_eq!(invoke("pre-sign-up", "\"one\"").await, (200, None, json!("one")));
+    let unhandled = Some("Unhandled".to_owned());
+    assert_eq!(invoke("pre-sign-up", "\"fail\"").await, (200, unhandled, json!({"errorMessage": "no"})));
+    let missing = Some("ResourceNotFoundException".to_owned());
+    let reply = json!({"Type": "User", "Message": "Function not found: other"});
+    assert_eq!(invoke("other", "{}").await, (404, missing, reply));
+}
+
+/// Functions elsewhere, all of which reply this.
+async fn elsewhere(reply: &'static str) -> LambdaEndpoint {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let app = Router::new().fallback(async move || reply);
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    LambdaEndpoint::new(&url).unwrap()
+}
+
+#[tokio::test]
+async fn a_reply_that_is_none_is_explained_and_every_event_is_recorded() {
+    let rule = "a reply is the whole event, with the known members of response filled, each of its type";
+    for (reply, error, lines) in [
+        ("[]", "Unrecognizable lambda output", vec![format!("[pre-sign-up] Unrecognizable lambda output: {rule}")]),
+        (r#"{"errorMessage": "no"}"#, "PreSignUp failed with error no.", Vec::new()),
+    ] {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("record-of-a-server");
+        let _ = fs::remove_dir_all(&folder);
+        let endpoint = elsewhere(reply).await;
+        let pool = try_start(|options| {
+            options.lambda_endpoint = Some(endpoint);
+            options.triggers.insert(Trigger::PreSignUp, "pre-sign-up".to_owned());
+            options.record = Some(folder.clone());
+        });
+        let pool = pool.await.unwrap();
+        assert_eq!(pool.call("SignUp", json!({"Username": "zoe@example.com"})).await.unwrap_err(), error);
+        assert_eq!(*pool.lines.lock().unwrap(), lines);
+        let recorded = fs::read_to_string(folder.join("pre-sign-up/0001.json")).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&recorded).unwrap()["triggerSource"], "PreSignUp_SignUp");
+    }
+}
+
+#[tokio::test]
+async fn the_function_of_a_trigger_gets_the_version_of_events_that_the_settings_say() {
+    for (settings, expected) in [
+        (json!({}), json!({})),
+        (
+            json!({"PreTokenGenerationConfig": {"LambdaVersion": "V2_0"}}),
+            json!({"PreTokenGenerationConfig": {"LambdaVersion": "V2_0", "LambdaArn": arn("tokens")}}),
+        ),
+    ] {
+        let pool = try_start(|options| {
+            options.lambda_endpoint = Some(LambdaEndpoint::new("http://127.0.0.1:1").unwrap());
+            options.pool_settings.insert("LambdaConfig".to_owned(), settings);
+            // Also with other triggers before and after it.
+            for (trigger, function) in [
+                (Trigger::PreSignUp, "before"),
+                (Trigger::PreTokenGeneration, "tokens"),
+                (Trigger::PostAuthentication, "after"),
+            ] {
+                options.triggers.insert(trigger, function.to_owned());
+            }
+        });
+        let described = pool.await.unwrap().call("DescribeUserPool", json!({})).await.unwrap();
+        let mut all = expected;
+        for (name, function) in
+            [("PreSignUp", "before"), ("PreTokenGeneration", "tokens"), ("PostAuthentication", "after")]
+        {
+            all[name] = json!(arn(function));
+        }
+        assert_eq!(described["UserPool"]["LambdaConfig"], all);
+    }
+}
+
+/// This test program starts a pool inside Lambda, when it is told to by the test below.
+#[tokio::test]
+async fn the_pool() {
+    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
+        println!("{}", bind(0).await.unwrap_err());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        println!("{}", Server::start(Options::new(listener, Arc::new(|_: &str, _: &str| ()))).await.err().unwrap());
+    }
+}
+
+#[test]
+fn inside_lambda_there_is_neither_a_port_nor_a_pool() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "server::the_pool", "--nocapture"])
+        .env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let refusals = stdout.matches("the local pool is for development and does not run inside Lambda").count();
+    assert!(output.status.success() && refusals == 2, "{output:?}");
+}
+
+#[tokio::test]
+async fn a_port_that_cannot_be_had_says_what_to_do_if_it_is_in_use() {
+    let taken = bind(0).await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let what_to_do = "stop what runs there, or choose another with --port (0: a free one)";
+    assert_eq!(bind(port).await.unwrap_err().to_string(), format!("port {port} is in use: {what_to_do}"));
+    let other = ServerError::Port(80, io::ErrorKind::PermissionDenied.into());
+    assert_eq!(other.to_string(), "cannot listen on 127.0.0.1:80: permission denied");
 }
 
 #[tokio::test]
@@ -369,6 +612,10 @@ async fn permissions_to_invoke_are_given_told_and_taken_away() {
     };
     assert_eq!([remove().await, remove().await], [204, 404]);
     assert_eq!(policy("other").await, missing);
+    // An alias is the same one however it is written.
+    assert_eq!(add("other:live", &statement).await, 201);
+    let of_alias = policy(&format!("{arn}:live")).await.unwrap();
+    assert_eq!(of_alias[0]["Resource"], format!("{arn}:live"));
 
     // Without an endpoint there are the functions that run here, and no others.
     let alone = try_start(|_| ()).await.unwrap();

@@ -73,6 +73,14 @@ fn what_ses_does_not_take_is_refused() {
 }
 
 #[test]
+fn a_refusal_has_a_kind_and_a_message() {
+    let error = Mailbox::default().send_email(b"{}", Timestamp::UNIX_EPOCH).unwrap_err();
+    let message = "The request is not the JSON that SendEmail takes.";
+    assert_eq!(error.body(), json!({"__type": "BadRequestException", "message": message}));
+    assert_eq!(error.to_string(), format!("BadRequestException: {message}"));
+}
+
+#[test]
 fn what_is_no_mail_to_one_recipient_is_refused() {
     let mut mailbox = Mailbox::default();
     let mut refuse = |path: &str, value: Value, message: &str| {

@@ -260,6 +260,17 @@ fn nobody_gets_tokens_who_is_deleted_or_disabled_or_signs_out_meanwhile() {
 }
 
 #[test]
+fn the_trigger_is_not_asked_about_tokens_for_nobody() {
+    let mut stage = v1();
+    let challenge = stage.initiate(json!({"USERNAME": "nobody@example.com"}), json!(null)).unwrap();
+    let name = challenge["ChallengeParameters"]["USERNAME"].as_str().unwrap().to_owned();
+    // Define would let anybody in.
+    let error = stage.respond(&challenge["Session"], &name, "right").unwrap_err();
+    assert_eq!(error.message, "Incorrect username or password.");
+    assert_eq!(stage.triggers(), [Trigger::VerifyAuthChallengeResponse, Trigger::DefineAuthChallenge]);
+}
+
+#[test]
 fn roles_are_told_and_the_pools_own_scope_can_be_taken_away() {
     let mut stage = v2();
     let details = json!({
