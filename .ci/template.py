@@ -146,6 +146,13 @@ assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeR
 layers = functions["CreateAuthChallengeFunction"]["Properties"]["Layers"]
 assert layers == [{"Fn::If": ["HasTemplateLayer", {"Ref": "TemplateLayerArn"}, {"Ref": "AWS::NoValue"}]}], layers
 
+# Lambda drops no line, and with it what it counts: the functions' own level does not.
+for name, function in functions.items():
+    assert function["Properties"]["LoggingConfig"] == {
+        "LogFormat": "JSON", "ApplicationLogLevel": "TRACE", "LogGroup": {"Ref": name.replace("Function", "LogGroup")},
+    }, name
+    assert function["Properties"]["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == {"Ref": "LogLevel"}, name
+
 # Cognito may invoke each function, for this pool and account only; nobody else may.
 permissions = of_type("AWS::Lambda::Permission")
 assert sorted(each["Properties"].pop("FunctionName")["Ref"] for each in permissions.values()) == sorted(functions)
@@ -195,7 +202,8 @@ for name, parameter in template["Parameters"].items():
 
 # What each alarm looks at and how, from when on it rings, and whether it looks at every function.
 ALARMS = {
-    "ErrorsAlarm": ({("Errors", "Sum")}, "SUM(METRICS(\"m\"))", 0, True),
+    # Anybody can have sign-ins refused, as often as they like.
+    "ErrorsAlarm": ({("Errors", "Sum"), ("Refused", "Sum")}, "SUM(METRICS(\"m\")) - SUM([SUM(METRICS(\"m\")) * 0, refused])", 0, True),
     "ThrottlesAlarm": ({("Throttles", "Sum")}, "SUM(METRICS(\"m\"))", 0, True),
     # Cognito gives up after 5 s.
     "DurationAlarm": ({("Duration", "Maximum")}, "MAX(METRICS(\"m\"))", 4000, True),
@@ -212,7 +220,7 @@ with open("shared/src/metrics.rs") as file:
 alarms = of_type("AWS::CloudWatch::Alarm")
 assert sorted(alarms) == sorted(ALARMS)
 for name, alarm in alarms.items():
-    assert alarm["Condition"] == "HasAlarms", name
+    assert alarm["Condition"] == ("HasAlarms" if ALARMS[name][3] else "HasAlarmsOfMetrics"), name
     watched, seen, expressions = {}, set(), []
     for metric in alarm["Properties"]["Metrics"]:
         condition, metric, _ = metric.get("Fn::If", [None, metric, None])

@@ -46,7 +46,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 const DOUBLINGS: u32 = 7;
 /// The time without a wrong answer after which those before are forgotten, and the time that mails are counted in.
 const DAY: Duration = Duration::from_secs(86_400);
-/// Cognito waits 5 s for a trigger, so whoever comes earlier, give or take a second, is somebody else.
+/// Cognito waits 5 s for a trigger, so whoever comes earlier, give or take a second, is somebody else. The clocks are those of the
+/// functions: a first call that was more than this second longer on its way there than its repeat, because a process had to be
+/// started, is taken for another's, too. Then there are two codes, of which the newer counts, or a right one is refused.
 const REPEATS_AFTER: Duration = Duration::from_secs(4);
 /// And it calls three times at most.
 const REPEATS: Duration = Duration::from_secs(15);

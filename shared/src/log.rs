@@ -315,6 +315,13 @@ pub(crate) mod tests {
         // What is counted is said at this level.
         assert_eq!(["FATAL", "WARN", "INFO"].map(asked), [Some(LevelFilter::INFO); 3]);
         assert_eq!(["DEBUG", "TRACE"].map(asked), [Some(LevelFilter::DEBUG), Some(LevelFilter::TRACE)]);
+        // Lambda's own is not asked where there is ours.
+        let ours = |level: &str| {
+            let both = [("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("POWERTOOLS_LOG_LEVEL", level)];
+            lines(&both).settings.level
+        };
+        let expected = [LevelFilter::ERROR, LevelFilter::WARN, LevelFilter::DEBUG, LevelFilter::TRACE];
+        assert_eq!(["ERROR", "warn", "Debug", ""].map(ours), expected);
     }
 
     fn lines(given: &[(&str, &str)]) -> Lines {

@@ -35,7 +35,9 @@ pub fn of(fields: &[(&str, Value)]) -> Option<Vec<Metric>> {
         "challenge_sent" => vec![one("Resent", BY_SERVICE)],
         "mail_not_sent" | "mail_may_be_lost" | "recipient_rejected" => vec![one("SendFailed", BY_REASON)],
         "mail_withheld" if first_mail => vec![one("UnknownUser", BY_SERVICE)],
-        "limited" => vec![one("Limited", BY_SERVICE)],
+        "limited" => vec![one("Limited", BY_SERVICE), one("Refused", BY_SERVICE)],
+        // As errors of the function, which Lambda counts with those that are none of ours.
+        "not_admitted" | "sign_up_refused" => vec![one("Refused", BY_SERVICE)],
         "code_accepted" => {
             let seconds = number("seconds_since_issued").map(|value| Metric {
                 name: "TimeToVerify",

@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
@@ -111,6 +112,9 @@ pub const LATCH_AFTER_FAILURES: &str = "LATCH_AFTER_FAILURES";
 /// The greatest chance that a year of attack on one account may succeed with, above 0 and up to 1. With settings that allow more
 /// the functions do not start. Default 0.001.
 pub const ACCEPT_RISK: &str = "ACCEPT_RISK";
+/// Least level of the lines that are written: `TRACE`, `DEBUG`, `INFO`, `WARN` or `ERROR`, small or capital. What is counted is
+/// written at every level. Default `AWS_LAMBDA_LOG_LEVEL`, and without that `INFO`.
+pub const POWERTOOLS_LOG_LEVEL: &str = "POWERTOOLS_LOG_LEVEL";
 /// What lines of the log and metrics are told apart by, 1 to 128 characters: the stack's name, in the template. Default
 /// `custom-sign-in`.
 pub const POWERTOOLS_SERVICE_NAME: &str = "POWERTOOLS_SERVICE_NAME";
@@ -120,7 +124,7 @@ pub const POWERTOOLS_METRICS_NAMESPACE: &str = "POWERTOOLS_METRICS_NAMESPACE";
 pub const POWERTOOLS_METRICS_DISABLED: &str = "POWERTOOLS_METRICS_DISABLED";
 
 /// All of the above.
-pub const VARIABLES: [&str; 41] = [
+pub const VARIABLES: [&str; 42] = [
     CODE_KEY,
     CODE_KEY_PREVIOUS,
     CODE_ALPHABET,
@@ -159,6 +163,7 @@ pub const VARIABLES: [&str; 41] = [
     SLOW_DOWN_AFTER_FAILURES,
     LATCH_AFTER_FAILURES,
     ACCEPT_RISK,
+    POWERTOOLS_LOG_LEVEL,
     POWERTOOLS_SERVICE_NAME,
     POWERTOOLS_METRICS_NAMESPACE,
     POWERTOOLS_METRICS_DISABLED,
@@ -800,7 +805,7 @@ impl AwsSettings {
 /// What lines of the log say of the function, and which of them there are.
 #[derive(Clone, Debug)]
 pub struct LogSettings {
-    /// `AWS_LAMBDA_LOG_LEVEL`, Lambda's own setting; `INFO` unless it says more or less.
+    /// [`POWERTOOLS_LOG_LEVEL`], or else `AWS_LAMBDA_LOG_LEVEL`, Lambda's own setting.
     pub level: LevelFilter,
     /// [`POWERTOOLS_SERVICE_NAME`].
     pub service: String,
@@ -817,11 +822,14 @@ impl LogSettings {
     ///
     /// Names the variable that cannot be used.
     pub fn from_vars(vars: Lookup<'_>) -> Result<LogSettings, SettingsError> {
-        let level = match vars("AWS_LAMBDA_LOG_LEVEL").as_deref() {
+        const LEVELS: [Level; 5] = [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR];
+        let named = |word: &str| LEVELS.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(word));
+        let of_lambda = || match vars("AWS_LAMBDA_LOG_LEVEL").as_deref() {
             // Lambda's name for the least that it offers.
-            Some("FATAL") => LevelFilter::ERROR,
-            level => level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO),
+            Some("FATAL") => Level::ERROR,
+            level => level.and_then(named).unwrap_or(Level::INFO),
         };
+        let ours = optional(vars, POWERTOOLS_LOG_LEVEL, "TRACE, DEBUG, INFO, WARN or ERROR", named)?;
         let name = |variable, longest: usize, default: &str| {
             let expected = format!("1 to {longest} letters, digits or . - _ / # :");
             let name = optional(vars, variable, &expected, |name| {
@@ -833,7 +841,7 @@ impl LogSettings {
         let disabled = flag(vars, POWERTOOLS_METRICS_DISABLED)?;
         let namespace = name(POWERTOOLS_METRICS_NAMESPACE, 255, "CustomSignIn")?;
         Ok(LogSettings {
-            level,
+            level: ours.unwrap_or_else(of_lambda).into(),
             service: name(POWERTOOLS_SERVICE_NAME, 128, "custom-sign-in")?,
             metrics_namespace: (!disabled).then_some(namespace),
             function_name: vars("AWS_LAMBDA_FUNCTION_NAME"),

@@ -19,7 +19,8 @@ fn r40_each_outcome_counts_as_one_thing() {
         (json!({"message": "mail_may_be_lost", "mail": 2}), "SendFailed"),
         (json!({"message": "recipient_rejected", "mail": 1}), "SendFailed"),
         (json!({"message": "mail_withheld", "mail": 1}), "UnknownUser"),
-        (json!({"message": "limited"}), "Limited"),
+        (json!({"message": "not_admitted"}), "Refused"),
+        (json!({"message": "sign_up_refused"}), "Refused"),
         (json!({"message": "code_accepted"}), "CodeAccepted"),
         (json!({"message": "code_rejected", "reason": "CodeMismatch"}), "CodeRejected"),
         (json!({"message": "code_rejected", "reason": "Expired"}), "Expired"),
@@ -31,6 +32,7 @@ fn r40_each_outcome_counts_as_one_thing() {
     }
     let accepted = json!({"message": "code_accepted", "seconds_since_issued": 42});
     assert_eq!(counted(accepted), [("CodeAccepted", 1.0), ("TimeToVerify", 42.0)]);
+    assert_eq!(counted(json!({"message": "limited"})), [("Limited", 1.0), ("Refused", 1.0)]);
     // Who does not exist gets one sign-in counted, however often they ask for another mail.
     for line in [json!({"message": "mail_withheld", "mail": 2}), json!({"message": "admitted"}), json!({})] {
         assert_eq!(counted(line.clone()), [], "{line}");

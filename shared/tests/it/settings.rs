@@ -326,7 +326,8 @@ fn f59_g23_each_function_refuses_every_variable_that_it_reads_and_cannot_use_alo
     let mails = ["LIMITS_TABLE", "MAIL_BURST", "MAIL_INTERVAL_SECONDS", "MAILS_PER_DAY"];
     let failures = ["SLOW_DOWN_AFTER_FAILURES", "LATCH_AFTER_FAILURES", "ACCEPT_RISK"];
     check(LimitsSettings::from_vars, &[&challenge[..], &mails, &failures].concat());
-    check(LogSettings::from_vars, &["POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_DISABLED"]);
+    let log = ["POWERTOOLS_LOG_LEVEL", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_DISABLED"];
+    check(LogSettings::from_vars, &log);
     // Without a table this one is read for it.
     let without_table = [("LIMITS_TABLE", ""), ("VERIFY_BY_CODE", "perhaps")];
     let error = settings(LimitsSettings::from_vars, &without_table).unwrap_err().to_string();
