@@ -2,8 +2,9 @@
 //!
 //!     cargo bench -p limits-table --bench at_once [-- [--rounds N] [--answers N] [--at-once N] [--endpoint URL]]
 //!
-//! Without an endpoint it counts in the table of the tests, over real sockets; with one in the table `sign-in-limits` there. The
-//! calls are spread over as many clients as there would be functions. Each round has accounts of its own.
+//! Without an endpoint it counts in the table of the tests, over real sockets; with one in the table there that
+//! `LIMITS_TABLE` names, or else `sign-in-limits`. The calls are spread over as many clients as there would be functions. Each
+//! round has accounts of its own.
 
 #![allow(
     clippy::expect_used,
@@ -38,7 +39,7 @@ fn counts(endpoint: &str) -> Counts {
     let vars = |name: &str| {
         Some(match name {
             "CODE_KEY" => "a-key-of-the-tests-with-enough-characters".to_owned(),
-            "LIMITS_TABLE" => "sign-in-limits".to_owned(),
+            "LIMITS_TABLE" => std::env::var(name).unwrap_or_else(|_| "sign-in-limits".to_owned()),
             "AWS_REGION" => "eu-west-1".to_owned(),
             "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => "example".to_owned(),
             "AWS_ENDPOINT_URL_DYNAMODB" => endpoint.to_owned(),

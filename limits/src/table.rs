@@ -112,8 +112,9 @@ impl Table {
         let mut pauses = Pauses::default();
         // Most accounts are there, but only a write tells what is in them; and a new one needs no second.
         let mut seen = Seen::default();
-        // A write of which nobody knew whether it was done: its version, and what it came to.
-        let mut tried: Option<(String, T)> = None;
+        // Writes of which nobody knew whether they were done: their versions, and what they came to. Once somebody else has written
+        // on top, one's own cannot be told from another's, and a right answer is refused that was counted but not heard of.
+        let mut tried: Vec<(String, T)> = Vec::new();
         loop {
             let (account, value) = match decide(&seen.account) {
                 Err(limited) => return Ok(Err(limited)),
@@ -124,7 +125,7 @@ impl Table {
             let (pause, reason) = match self.write(key, &seen, &version, &account, expires(&account), deadline).await {
                 Write::Done => return Ok(Ok(value)),
                 Write::Stale(now) => {
-                    match tried.take().filter(|(tried, _)| now.version.as_ref() == Some(tried)) {
+                    match tried.drain(..).find(|(tried, _)| now.version.as_ref() == Some(tried)) {
                         Some((_, value)) => return Ok(Ok(value)),
                         None => seen = now,
                     }
@@ -133,7 +134,7 @@ impl Table {
                 Write::Refused(reason) => return Err(reason),
                 Write::Failed(reason) => (PAUSE, reason),
                 Write::Unknown(reason) => {
-                    tried = Some((version, value));
+                    tried.push((version, value));
                     (PAUSE, reason)
                 }
             };

@@ -279,6 +279,16 @@ async fn f54_a_write_that_fails_is_tried_again_and_counted_once() {
     }
 }
 
+/// Or the right answer would be taken for that of somebody who was faster.
+#[tokio::test]
+async fn f54_a_write_that_was_done_unnoticed_is_known_again_behind_one_that_failed() {
+    let dynamodb = DynamoDb::start().await;
+    let counts = counts(&dynamodb);
+    dynamodb.tables.lock().unwrap().faults.extend([Fault::Lost, Fault::Error(500, "InternalServerError")]);
+    assert_eq!(accept(&counts, &challenge(1)).await, Ok(Ok(())));
+    assert_eq!(dynamodb.tables.lock().unwrap().requests, 3);
+}
+
 #[tokio::test]
 async fn r23_f56_short_codes_fail_closed_and_long_ones_go_on_with_limits_of_their_own() {
     for fault in [
