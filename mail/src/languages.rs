@@ -27,13 +27,17 @@ impl Language {
     }
 }
 
-/// The language for a person who wants `wished`: of those with the same language and script the one of the person's region, or
-/// else of the region where most speak it, or else the first. So `pt-PT` gets `pt-BR` and `iw` gets `he`; but `zh-TW`, which is
+/// The language for a person who wants `wished`: that very one, or else of those with the same language and script the one of the
+/// person's region, or else of the region where most speak it, or else the first. So `pt-PT` gets `pt-BR` and `iw` gets `he`; but `zh-TW`, which is
 /// written in another script, does not get `zh-Hans`.
 ///
 /// It is told by its place.
 pub(crate) fn choose(available: &[Language], wished: &LanguageTag) -> Option<usize> {
-    let wished = likely(&identify(wished)?);
+    let wished = identify(wished)?;
+    if let Some(place) = available.iter().position(|language| language.id == wished) {
+        return Some(place);
+    }
+    let wished = likely(&wished);
     let same_writing =
         |language: &Language| language.likely.language == wished.language && language.likely.script == wished.script;
     let home = likely(&LanguageIdentifier { region: None, ..wished.clone() }).region;
@@ -121,6 +125,15 @@ mod tests {
         assert_eq!(chosen(&["zh-Hans", "zh-Hant"], "zh-HK").as_deref(), Some("zh-Hant"));
         assert_eq!(chosen(&["en", "en-GB"], "en-GB").as_deref(), Some("en-GB"));
         assert_eq!(chosen(&["en", "en-GB"], "en-AU").as_deref(), Some("en"));
+        // Also where another is as likely.
+        for (available, wished) in [
+            (["en", "en-US"], "en-US"),
+            (["en", "en-US"], "en"),
+            (["zh-Hans", "zh-Hans-CN"], "zh-Hans-CN"),
+            (["ca", "ca-valencia"], "ca-valencia"),
+        ] {
+            assert_eq!(chosen(&available, wished).as_deref(), Some(wished));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as _;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -82,6 +83,9 @@ impl Templates {
             }
             languages.push(language);
         }
+        if languages.is_empty() {
+            return Err(TemplateError::of("", "there is no language's folder in it"));
+        }
         let default = choose(&languages, &settings.default_locale).ok_or_else(|| TemplateError {
             variable: DEFAULT_LOCALE,
             ..TemplateError::of("", format!("there are no templates for {}", settings.default_locale.as_str()))
@@ -122,15 +126,15 @@ impl Templates {
     }
 
     fn error(&self, error: &minijinja::Error, language: &Language) -> TemplateError {
+        let error = innermost(error);
         let file = error.name().unwrap_or(&language.folder);
         let mut what = error.kind().to_string();
         if let Some(detail) = error.detail() {
             what = format!("{what}: {detail}");
         } else if let Some((source, line)) = self.files.get(file).zip(error.line()) {
             // The name of a value that there is not stands only there.
-            let line: String =
-                source.lines().nth(line.saturating_sub(1)).unwrap_or_default().trim().chars().take(80).collect();
-            what = format!("{what} in `{line}`");
+            let line = source.lines().nth(line.saturating_sub(1)).unwrap_or_default().trim();
+            what = format!("{what} in `{line:.500}`");
         }
         TemplateError { line: error.line(), ..TemplateError::of(file, what) }
     }
@@ -186,11 +190,22 @@ fn check_mail(mail: &Mail, settings: &MailSettings, message: &Message) -> Result
     Ok(())
 }
 
+/// What of this HTML is shown, with the elements around it.
 fn without_comments(html: &str) -> String {
-    let after = |piece: &str| piece.split_once("-->").map_or(String::new(), |(_, after)| after.to_owned());
-    let mut pieces = html.split("<!--");
-    let before = pieces.next().unwrap_or_default().to_owned();
-    before + &pieces.map(after).collect::<String>()
+    let (mut shown, mut rest) = (String::new(), html);
+    while let Some((before, comment)) = rest.split_once("<!--") {
+        shown.push_str(before);
+        // `<!-->` and `<!--->` are comments with nothing in them.
+        let empty = comment.strip_prefix('>').or_else(|| comment.strip_prefix("->"));
+        rest = empty.unwrap_or_else(|| comment.split_once("-->").map_or("", |(_, after)| after));
+    }
+    shown + rest
+}
+
+/// The error of a file that is included or extended, where that is why its user cannot be rendered.
+fn innermost(error: &minijinja::Error) -> &minijinja::Error {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<minijinja::Error>());
+    cause.filter(|cause| cause.name().is_some()).map_or(error, innermost)
 }
 
 #[expect(clippy::expect_used, reason = "eight is a length that codes have")]

@@ -99,8 +99,14 @@ fn a_value_that_there_is_not_is_named_with_its_line() {
         "en/body.txt",
         "{{ asked_at }}",
         "{{ askedAt }}",
-        "TEMPLATE_DIR: en/body.txt, line 5: undefined value in `Somebody, probably you, asked on {{ askedAt }} to sign in to {{ app_name }} with`",
+        "TEMPLATE_DIR: en/body.txt, line 5: undefined value in `Somebody, probably you, asked on {{ askedAt }} to sign in to {{ app_name }} with this e-mail address. This is the code:`",
     );
+    // However far behind in its line.
+    let folder = folder("far-behind");
+    edit(&folder.join("layout.html"), "{{ code }}", "{{ Code }}");
+    let error = templates(&folder).map(drop).unwrap_err().to_string();
+    assert!(error.starts_with("TEMPLATE_DIR: layout.html, line 32: undefined value in `<p dir"), "{error}");
+    assert!(error.ends_with(">{{ Code }}</p>`"), "{error}");
     check(
         "en/subject.txt",
         "{{ app_name }}",
@@ -142,6 +148,19 @@ fn a_template_that_leaves_the_code_out_is_named() {
         "<!-- {{ code }} -->",
         "TEMPLATE_DIR: en/body.html: the code is not shown, neither here nor in what this extends or includes",
     );
+    // What only some mail programs are told is no comment where it ends.
+    let folder = folder("outlook");
+    let both = "<!--[if mso]><p>{{ code }}</p><![endif]--><!--[if !mso]><!-->{{ code }}<!--<![endif]-->";
+    edit(&folder.join("layout.html"), "{{ code }}", both);
+    assert!(templates(&folder).is_ok());
+    for comment in ["<!--[if mso]>{{ code }}<![endif]-->", "<!--<!-- {{ code }} -->", "<!-- {{ code }}"] {
+        check(
+            "layout.html",
+            "{{ code }}",
+            comment,
+            "TEMPLATE_DIR: en/body.html: the code is not shown, neither here nor in what this extends or includes",
+        );
+    }
     let missing = "TEMPLATE_DIR: en/subject.txt: the code is not shown although CODE_IN_SUBJECT is set";
     check_with(&in_subject, "en/subject.txt", "{% if code %}{{ code }} – {% endif %}", "", missing);
     let not_last = "TEMPLATE_DIR: en/body.txt: domain_bound_code is not the last line although APP_DOMAIN is set";
@@ -198,6 +217,11 @@ fn what_a_template_includes_is_escaped_as_the_template_is() {
     let mail = templates.render(&example_message(None, eight_digits())).unwrap();
     assert!(!mail.html.contains("<b>A") && mail.html.contains("&lt;b&gt;A &amp; B&lt;"), "{}", *mail.html);
     assert!(mail.text.contains("<b>A & B</b>"), "{}", *mail.text);
+    // What is wrong in it is told of it.
+    fs::write(folder.join("signature.txt"), "Yours\n{{ appName }}").unwrap();
+    let error = templates_with(&folder, &[]).map(drop).unwrap_err();
+    assert_eq!(error.to_string(), "TEMPLATE_DIR: signature.txt, line 2: undefined value in `{{ appName }}`");
+    assert_eq!((&*error.file, error.line), ("signature.txt", Some(2)));
 }
 
 /// Or what is right in one form, or for one language, would be said in another.
@@ -272,6 +296,8 @@ fn a_file_that_is_missing_is_named() {
     fs::remove_dir_all(folder.join("old version")).unwrap();
     fs::create_dir(folder.join("fr")).unwrap();
     assert_eq!(error(templates(&folder)), "TEMPLATE_DIR: fr/subject.txt: there is no such file");
+    let too_deep = "TEMPLATE_DIR: there is no language's folder in it";
+    assert_eq!(error(templates(&folder.join("en"))), too_deep);
     let nowhere = error(templates(Path::new("/nowhere")));
     assert!(nowhere.starts_with("TEMPLATE_DIR: cannot read this folder: "), "{nowhere}");
 }
