@@ -25,8 +25,8 @@ OURS = {
     "VerifyAuthChallengeResponse": f"{ARN}verify-auth-challenge",
 }
 FUNCTIONS = [option for trigger, arn in OURS.items() for option in ("--function", f"{trigger}={arn}")]
-# Somebody's own function. Nobody invokes it here.
-THEIRS = f"{ARN}pre-sign-up-of-theirs"
+# Somebody else's trigger: an alias, which has permissions of its own. Nobody invokes it here.
+THEIRS = f"{ARN}pre-authentication:theirs"
 # Each away from its default, which UpdateUserPool goes back to unless told.
 SETTINGS = {
     "AdminCreateUserConfig": {"AllowAdminCreateUserOnly": True},
@@ -136,6 +136,10 @@ def set_triggers(config):
 def make_it_theirs():
     """Of the local pool a pool that somebody has: with users, settings and a trigger of its own, and nothing of ours."""
     set_triggers({"PreSignUp": THEIRS})
+    functions.add_permission(
+        FunctionName=THEIRS, StatementId="theirs", Action="lambda:InvokeFunction", Principal="cognito-idp.amazonaws.com",
+        SourceArn=json.loads(described())["Arn"], SourceAccount="000000000000",
+    )
     for arn in OURS.values():
         for statement in statements(arn):
             functions.remove_permission(FunctionName=arn, StatementId=statement["Sid"])

@@ -218,7 +218,8 @@ impl Account {
         }
     }
 
-    /// Lets the pool invoke a function. `false` if our statement was there.
+    /// Lets the pool invoke a function. `false` if our statement was there, or somebody else is changing the function at the moment:
+    /// Lambda says the same to both.
     ///
     /// # Errors
     ///
@@ -294,26 +295,35 @@ impl Account {
         Ok(found)
     }
 
-    /// A function's configuration.
+    /// A function's configuration. `None` if there is no such function.
     ///
     /// # Errors
     ///
     /// When it cannot be had.
-    pub async fn function(&self, function: &Arn) -> Result<FunctionFacts, String> {
+    pub async fn function(&self, function: &Arn) -> Result<Option<FunctionFacts>, String> {
         let call = self.lambda.get_function_configuration().function_name(function.unqualified());
-        let reply = call
-            .set_qualifier(function.qualifier().map(str::to_owned))
-            .send()
-            .await
-            .map_err(|error| told(&format!("GetFunctionConfiguration of {function}"), &error))?;
-        let variables =
-            reply.environment().and_then(|environment| environment.variables().cloned()).unwrap_or_default();
-        Ok(FunctionFacts {
+        let reply = match call.set_qualifier(function.qualifier().map(str::to_owned)).send().await {
+            Ok(reply) => reply,
+            Err(error) if error.as_service_error().is_some_and(|reason| reason.is_resource_not_found_exception()) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(told(&format!("GetFunctionConfiguration of {function}"), &error)),
+        };
+        let environment = reply.environment();
+        let variables = match environment.and_then(|environment| environment.error()) {
+            // As to somebody who may not use the key that they are encrypted with.
+            Some(error) => {
+                let why = error.message().or(error.error_code()).unwrap_or("no reason given");
+                Err(format!("GetFunctionConfiguration of {function}: the environment is not told: {why}"))
+            }
+            None => Ok(environment.and_then(|environment| environment.variables().cloned()).unwrap_or_default()),
+        };
+        Ok(Some(FunctionFacts {
             state: reply.state().map(|state| state.as_str().to_owned()).unwrap_or_default(),
             last_update: reply.last_update_status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
             timeout: reply.timeout().unwrap_or_default(),
-            variables: variables.into_iter().collect(),
-        })
+            variables: variables.map(|variables| variables.into_iter().collect()),
+        }))
     }
 
     /// SES in a region, or in the pool's.
@@ -326,7 +336,7 @@ impl Account {
 }
 
 /// What Lambda tells of a function.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct FunctionFacts {
     /// `Active`, if it can be invoked.
     pub state: String,
@@ -334,8 +344,8 @@ pub struct FunctionFacts {
     pub last_update: String,
     /// In seconds.
     pub timeout: i32,
-    /// Its environment. The values may be secret.
-    pub variables: BTreeMap<String, String>,
+    /// Its environment, or why that is not told. The values may be secret.
+    pub variables: Result<BTreeMap<String, String>, String>,
 }
 
 /// SES, as far as `doctor` looks at it.

@@ -1,6 +1,7 @@
 //! `attach` and `detach`: describe, show what changes, write all of it back, look whether nothing else has changed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -8,7 +9,10 @@ use crate::account::{Account, PoolArn, Target};
 use crate::permission::{Grant, grant, has_statement, statement_id};
 use crate::saved::{Saved, default_path};
 use crate::settings::{Members, differences, write_back};
-use crate::triggers::{self, Arn, Change, Functions, Plan, Trigger, lambda_config};
+use crate::triggers::{self, Arn, Change, Functions, Plan, Trigger, events_version, lambda_config};
+
+/// How long to wait while somebody else is changing a function, before each further try to give it a permission.
+const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -22,6 +26,9 @@ pub(crate) struct Arguments {
     /// Take triggers from functions that have them now
     #[arg(long)]
     replace: bool,
+    /// Version of PreTokenGeneration's events [default: the one that the pool has, or V1_0]
+    #[arg(long, value_name = "VERSION", value_parser = ["V1_0", "V2_0"])]
+    pre_token_generation: Option<String>,
     /// File to keep the pool's description in, for `detach` [default: custom-auth.<pool id>.json]
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
@@ -61,7 +68,7 @@ fn of_trigger(text: &str) -> Result<(Trigger, Arn), String> {
 }
 
 pub(crate) async fn attach(arguments: Arguments) -> Result<(), String> {
-    let Arguments { target, which, dry_run, replace, save } = arguments;
+    let Arguments { target, which, dry_run, replace, pre_token_generation: version, save } = arguments;
     let account = Account::connect(&target).await;
     let before = account.pool().await?;
     let pool = PoolArn::of(&before)?;
@@ -69,7 +76,10 @@ pub(crate) async fn attach(arguments: Arguments) -> Result<(), String> {
     if ours.is_empty() {
         return Err("say which functions to attach: --stack NAME, or --function TRIGGER=ARN for each".to_owned());
     }
-    let plan = triggers::attach(&lambda_config(&before), &ours);
+    if version.is_some() && !ours.contains_key(&Trigger::PreTokenGeneration) {
+        return Err("--pre-token-generation is about a function that was not named: PreTokenGeneration".to_owned());
+    }
+    let plan = triggers::attach(&lambda_config(&before), &ours, version.as_deref());
     let update = with_triggers(&before, &plan);
     let write = write_back(&update)?;
     say_what_changes(&before, &pool, &plan, &write);
@@ -85,7 +95,7 @@ pub(crate) async fn attach(arguments: Arguments) -> Result<(), String> {
                     "the policy of {arn} has a statement {id} that says something else than ours: remove it; nothing was changed"
                 ));
             }
-            Grant::None | Grant::Any | Grant::ByArn => {
+            Grant::None | Grant::Any | Grant::ByAccount | Grant::ByArn => {
                 println!("  {:<28}{arn}: to invoke it, for this pool alone", "permission");
                 missing.push(arn.clone());
             }
@@ -103,27 +113,33 @@ pub(crate) async fn attach(arguments: Arguments) -> Result<(), String> {
     }
 
     let path = save.unwrap_or_else(|| default_path(&target.user_pool_id));
-    let is_change = plan.changes.iter().any(Change::is_one);
-    if is_change {
+    let is_change = plan.config != lambda_config(&before);
+    // Of MFA there is more than the description tells.
+    let mfa = if is_change { Some(account.mfa().await) } else { None };
+    if let Some(mfa) = &mfa {
         let earlier = Saved::read(&path, &target.user_pool_id)?;
-        Saved::of(&target.user_pool_id, &before, &ours, earlier).write(&path)?;
+        Saved::of(&target.user_pool_id, &before, mfa.as_ref().ok(), &ours, earlier)
+            .write(&path)
+            .map_err(|error| format!("{error}; nothing was changed"))?;
         println!("What there was is kept in {}, for `detach`.", path.display());
     }
     let mut granted = Vec::new();
     for arn in missing {
-        match account.grant(&arn, &pool).await {
+        match permit(&account, &arn, &pool).await {
             Ok(true) => granted.push(arn),
             Ok(false) => {}
             Err(error) => return Err(format!("{error}; the pool is as it was{}", undo(&account, &granted).await)),
         }
     }
-    if is_change {
-        match update_pool(&account, &before, &update, &write).await {
+    if let Some(mfa) = mfa {
+        match update_pool(&account, &before, mfa, &update, &write).await {
             Ok(()) => {}
             Err(Failure::AsItWas(error)) => {
                 return Err(format!("{error}; the pool is as it was{}", undo(&account, &granted).await));
             }
-            Err(Failure::Otherwise(error)) => return Err(format!("{error}{}", kept_in(&path))),
+            Err(Failure::Otherwise(error)) => {
+                return Err(format!("{error}; what it was like before is in {}", path.display()));
+            }
         }
         println!("Attached. Read back: nothing else in the pool has changed.");
     } else if granted.is_empty() {
@@ -180,13 +196,21 @@ pub(crate) async fn detach(arguments: DetachArguments) -> Result<(), String> {
     }
     let is_change = plan.changes.iter().any(Change::is_one);
     if is_change {
-        match update_pool(&account, &before, &update, &write).await {
+        let mfa = account.mfa().await;
+        // The file of `attach` may be months old.
+        let just_before = Saved::of(&target.user_pool_id, &before, mfa.as_ref().ok(), &Functions::new(), None);
+        match update_pool(&account, &before, mfa, &update, &write).await {
             Ok(()) => {}
             Err(Failure::AsItWas(error)) => {
                 return Err(format!("{error}; the pool and the permissions are as they were"));
             }
             Err(Failure::Otherwise(error)) => {
-                return Err(format!("{error}; the permissions are as they were{}", kept_in(&path)));
+                let path = path.with_extension("before-detach.json");
+                let kept = match just_before.write(&path) {
+                    Ok(()) => format!("what the pool was like before is in {}", path.display()),
+                    Err(error) => error,
+                };
+                return Err(format!("{error}; the permissions are as they were; {kept}"));
             }
         }
     }
@@ -265,6 +289,13 @@ fn say_what_changes(before: &Members, pool: &PoolArn, plan: &Plan, write: &Membe
     for change in &plan.changes {
         println!("  {change}");
     }
+    let (config, becomes) = (lambda_config(before), events_version(&plan.config));
+    if plan.changes.iter().any(|change| change.trigger == Trigger::PreTokenGeneration && change.to.is_some()) {
+        match Trigger::PreTokenGeneration.function(&config).map(|_| events_version(&config)) {
+            Some(is) if is != becomes => println!("  {:<28}{is} -> {becomes}", "its events"),
+            _ => println!("  {:<28}{becomes}", "its events"),
+        }
+    }
     for Change { trigger, from, .. } in &plan.left_alone {
         match from {
             Some(function) => println!("  {:<28}{function}, which is not ours: left alone", trigger.name()),
@@ -284,9 +315,13 @@ enum Failure {
 }
 
 /// Makes the described pool `before` the pool `update`, and looks what came of it.
-async fn update_pool(account: &Account, before: &Members, update: &Members, write: &Members) -> Result<(), Failure> {
-    // Of MFA there is more than the description tells. Whoever may not look has seen the description compared.
-    let mfa = account.mfa().await;
+async fn update_pool(
+    account: &Account,
+    before: &Members,
+    mfa: Result<Members, String>,
+    update: &Members,
+    write: &Members,
+) -> Result<(), Failure> {
     // What somebody has changed since then would be lost.
     let now = account.pool().await.map_err(Failure::AsItWas)?;
     let meanwhile = differences(before, &now);
@@ -374,6 +409,18 @@ async fn undo(account: &Account, granted: &[Arn]) -> String {
     }
 }
 
-fn kept_in(path: &Path) -> String {
-    if path.exists() { format!("; what it was like before is in {}", path.display()) } else { String::new() }
+/// Lets the pool invoke a function. `false` if somebody else has done so meanwhile.
+async fn permit(account: &Account, function: &Arn, pool: &PoolArn) -> Result<bool, String> {
+    for pause in PAUSES.map(Some).into_iter().chain([None]) {
+        if account.grant(function, pool).await? {
+            return Ok(true);
+        }
+        if grant(&account.policy(function).await?, pool.as_str()) == Grant::ByArnAndAccount {
+            return Ok(false);
+        }
+        if let Some(pause) = pause {
+            tokio::time::sleep(pause).await;
+        }
+    }
+    Err(format!("AddPermission to {function}: something else is changing the function: try again when that is done"))
 }

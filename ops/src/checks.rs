@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use auth_challenge::pre_authentication::{Admission, Refusal, admit_request};
 use auth_challenge::settings::{
-    CODE_ALPHABET, CODE_KEY, CODE_KEY_PREVIOUS, CODE_LENGTH, CODE_VALIDITY_SECONDS, EXAMPLE_CODE_KEY, LIMITS_TABLE,
-    MAX_ATTEMPTS, PASSWORD_FIRST,
+    AdmissionSettings, AwsSettings, CODE_ALPHABET, CODE_KEY, CODE_KEY_PREVIOUS, CODE_LENGTH, CODE_VALIDITY_SECONDS,
+    ChallengeSettings, CreateSettings, DefineSettings, LIMITS_TABLE, LimitsSettings, LogSettings, Lookup, MAX_ATTEMPTS,
+    MailSettings, PASSWORD_FIRST, PostAuthenticationSettings, PreAuthenticationSettings, PreSignUpSettings,
+    PreTokenGenerationSettings, SesSettings, SettingsError, VerifySettings,
 };
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::account::FunctionFacts;
-use crate::permission::{Grant, grant};
+use crate::permission::{Grant, grant, widest};
 use crate::settings::Members;
-use crate::triggers::{Functions, Trigger, lambda_config};
+use crate::triggers::{Functions, Trigger, events_version, lambda_config};
 
 /// Something that was looked at, or why it could not be.
 pub type Known<T> = Result<T, String>;
@@ -37,10 +40,23 @@ pub struct Snapshot {
 /// A function that was looked at.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// What Lambda tells of it.
-    pub facts: Known<FunctionFacts>,
+    /// What Lambda tells of it; `None` if there is no such function.
+    pub facts: Known<Option<FunctionFacts>>,
     /// Its resource policy.
     pub policy: Known<Value>,
+}
+
+impl Seen {
+    /// Its environment.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not known.
+    pub fn variables(&self) -> Known<&BTreeMap<String, String>> {
+        let facts = self.facts.as_ref().map_err(String::clone)?;
+        let facts = facts.as_ref().ok_or_else(|| "there is no such function".to_owned())?;
+        facts.variables.as_ref().map_err(String::clone)
+    }
 }
 
 /// What SES tells.
@@ -101,6 +117,7 @@ pub fn check(seen: &Snapshot) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
     triggers(seen, &mut findings);
     functions(seen, &mut findings);
+    agreement(seen, &mut findings);
     client(seen, &mut findings);
     pool(seen, &mut findings);
     ses(seen, &mut findings);
@@ -148,6 +165,9 @@ fn triggers(seen: &Snapshot, findings: &mut Findings) {
                 let mend = "see that it sets autoVerifyEmail for nobody whose address is not proved";
                 findings.add(check, Status::Warning, format!("{is}, which can verify addresses"), mend);
             }
+            (Some(is), _) if trigger == Trigger::PreTokenGeneration => {
+                findings.ok(check, format!("{is}, with events of version {}", events_version(&config)));
+            }
             (Some(is), _) => findings.ok(check, is),
             (None, Some(should)) => {
                 findings.add(check, Status::Wrong, format!("nothing, not {should}"), "custom-auth attach");
@@ -164,17 +184,18 @@ fn triggers(seen: &Snapshot, findings: &mut Findings) {
         let Some(function) = seen.functions.get(&trigger) else { continue };
         let check = format!("permission {}", trigger.name());
         let mend = "custom-auth attach, which gives it";
-        match function.policy.as_ref().map(|policy| grant(policy, arn)) {
+        let wider = "custom-auth attach, then take the wider permission away (lambda remove-permission)";
+        match function.policy.as_ref().map(|policy| (grant(policy, arn), widest(policy, arn))) {
             Err(why) => findings.not_checked(check, why),
-            Ok(Grant::ByArnAndAccount) => findings.ok(check, "this pool of this account may invoke it"),
-            Ok(Grant::ByArn) => {
+            Ok((Grant::None, _)) => findings.add(check, Status::Wrong, "Cognito may not invoke it for this pool", mend),
+            Ok((_, Grant::Any)) => findings.add(check, Status::Wrong, "pools of anybody's may invoke it", wider),
+            Ok((_, Grant::ByAccount)) => {
+                findings.add(check, Status::Warning, "any pool of this account may invoke it", wider);
+            }
+            Ok((Grant::ByArnAndAccount, _)) => findings.ok(check, "this pool of this account may invoke it"),
+            Ok((Grant::Any | Grant::ByAccount | Grant::ByArn, _)) => {
                 findings.add(check, Status::Warning, "this pool may invoke it, without SourceAccount", mend);
             }
-            Ok(Grant::Any) => {
-                let mend = "custom-auth attach, then take the wider permission away";
-                findings.add(check, Status::Wrong, "pools of anybody's may invoke it", mend);
-            }
-            Ok(Grant::None) => findings.add(check, Status::Wrong, "Cognito may not invoke it for this pool", mend),
         }
     }
     let others: Vec<&str> = OTHER_TRIGGERS.into_iter().filter(|name| !config[*name].is_null()).collect();
@@ -192,94 +213,176 @@ fn triggers(seen: &Snapshot, findings: &mut Findings) {
 const OTHER_TRIGGERS: [&str; 6] =
     ["CustomMessage", "PostConfirmation", "UserMigration", "CustomEmailSender", "CustomSMSSender", "InboundFederation"];
 
-/// Whether the functions can run, and agree with each other.
+/// Whether the functions can run.
 fn functions(seen: &Snapshot, findings: &mut Findings) {
     for (trigger, function) in &seen.functions {
         let check = format!("function {}", trigger.name());
         match &function.facts {
             Err(why) => findings.not_checked(check, why),
-            Ok(facts) if !["Active", ""].contains(&facts.state.as_str()) => {
+            Ok(None) => {
+                findings.add(
+                    check,
+                    Status::Wrong,
+                    "there is no such function",
+                    "deploy it again, or custom-auth detach",
+                );
+            }
+            Ok(Some(facts)) if !["Active", ""].contains(&facts.state.as_str()) => {
                 findings.add(check, Status::Wrong, format!("its state is {}", facts.state), "deploy it again, or wait");
             }
-            Ok(facts) if facts.last_update == "Failed" => {
+            Ok(Some(facts)) if facts.last_update == "Failed" => {
                 findings.add(check, Status::Wrong, "its last update failed", "deploy it again");
             }
-            Ok(FunctionFacts { timeout: 0, .. }) => findings.not_checked(check, "Lambda tells no time-out"),
-            Ok(FunctionFacts { timeout: 5, .. }) => findings.ok(check, "active, time-out 5 s"),
-            Ok(FunctionFacts { timeout, .. }) => {
+            Ok(Some(FunctionFacts { timeout: 0, .. })) => findings.not_checked(check, "Lambda tells no time-out"),
+            Ok(Some(FunctionFacts { timeout: 5, .. })) => findings.ok(check, "active, time-out 5 s"),
+            Ok(Some(FunctionFacts { timeout, .. })) => {
                 let found = format!("time-out {timeout} s, and Cognito waits 5 s before it calls again");
                 findings.add(check, Status::Warning, found, "set its time-out to 5 s");
             }
         }
     }
-    let variable = |trigger: Trigger, name: &str| -> Known<String> {
-        let function = seen.functions.get(&trigger).ok_or("not all functions are attached")?;
-        let facts = function.facts.as_ref().map_err(String::clone)?;
-        Ok(facts.variables.get(name).cloned().unwrap_or_default())
+    let region = seen.pool.get("Arn").and_then(Value::as_str).and_then(|arn| arn.split(':').nth(3)).unwrap_or_default();
+    for (trigger, function) in seen.functions.iter().filter(|(trigger, _)| is_ours(seen, **trigger)) {
+        let check = format!("settings {}", trigger.name());
+        match function.variables().map(|variables| refused(*trigger, variables, region)) {
+            Err(why) => findings.not_checked(check, &why),
+            Ok(None) => findings.ok(check, "can be used"),
+            Ok(Some(error)) => {
+                findings.add(check, Status::Wrong, format!("the function does not start: {error}"), "set it right");
+            }
+        }
+    }
+}
+
+/// Whether the functions agree with each other.
+fn agreement(seen: &Snapshot, findings: &mut Findings) {
+    let variables_of = |trigger: Trigger| {
+        seen.functions.get(&trigger).ok_or_else(|| "not all functions are attached".to_owned())?.variables()
     };
-    // The three that have to know what a code is.
-    let of_all = |name: &str| -> Known<[String; 3]> {
+    // The three that have to know what a code is, and the one that may have to know what it proves.
+    let codes = || -> Known<[&BTreeMap<String, String>; 3]> {
         Ok([
-            variable(Trigger::DefineAuthChallenge, name)?,
-            variable(Trigger::CreateAuthChallenge, name)?,
-            variable(Trigger::VerifyAuthChallengeResponse, name)?,
+            variables_of(Trigger::DefineAuthChallenge)?,
+            variables_of(Trigger::CreateAuthChallenge)?,
+            variables_of(Trigger::VerifyAuthChallengeResponse)?,
         ])
     };
-    let same = |values: &[String; 3]| values.iter().all(|value| *value == values[0]);
-    match of_all(CODE_KEY).and_then(|keys| Ok((keys, of_all(CODE_KEY_PREVIOUS)?))) {
+    let proofs = Some(Trigger::PostAuthentication)
+        .filter(|trigger| seen.functions.contains_key(trigger) && is_ours(seen, *trigger));
+    match codes() {
         Err(why) => findings.not_checked("key", &why),
-        Ok((keys, _)) if keys.iter().any(String::is_empty) => {
-            let found = format!("define-, create- and verify-auth-challenge do not all have {CODE_KEY}");
-            findings.add("key", Status::Wrong, found, "set it to the same secret in all three");
+        Ok(all) if all.iter().any(|variables| text(variables, CODE_KEY).is_empty()) => {
+            let found = format!("not all functions have {CODE_KEY}");
+            findings.add("key", Status::Wrong, found, "set it to the same secret in all of them");
         }
-        Ok((keys, _)) if keys.iter().any(|key| key == EXAMPLE_CODE_KEY) => {
-            findings.add(
-                "key",
-                Status::Wrong,
-                "it is the one of the examples, which everybody knows",
-                "set a secret one",
-            );
+        Ok([define, create, verify]) => {
+            // Codes are made with this one. While it is being changed, the others have it beside their own.
+            let made_with = text(create, CODE_KEY);
+            let knows = |variables| [CODE_KEY, CODE_KEY_PREVIOUS].iter().any(|name| text(variables, name) == made_with);
+            let found = if !knows(define) || !knows(verify) {
+                Err("the functions have different keys: no code is ever right")
+            } else if proofs.and_then(|trigger| variables_of(trigger).ok()).is_some_and(|variables| !knows(variables)) {
+                Err("post-authentication has another key: no address is verified")
+            } else {
+                Ok("there, and known to all functions")
+            };
+            let (Ok(words) | Err(words)) = found;
+            findings.that("key", found.is_ok(), Status::Wrong, words, "deploy all of them with the same one");
         }
-        // While it is being changed each knows the other's.
-        Ok((keys, previous)) if !same(&keys) && previous.iter().any(String::is_empty) => {
-            let found = "the functions have different keys: no code is ever right";
-            findings.add("key", Status::Wrong, found, "deploy all of them with the same one");
-        }
-        Ok(_) => findings.ok("key", "there, and the same in all functions"),
     }
-    let names = [CODE_ALPHABET, CODE_LENGTH, CODE_VALIDITY_SECONDS, MAX_ATTEMPTS];
-    match names.into_iter().map(|name| Ok((name, of_all(name)?))).collect::<Known<Vec<_>>>() {
+    let read = |variables: &BTreeMap<String, String>| {
+        ChallengeSettings::from_vars(&|name| variables.get(name).cloned()).map_err(|error| error.to_string())
+    };
+    let settings = codes().and_then(|[define, create, verify]| Ok((read(define)?, read(create)?, read(verify)?)));
+    match settings {
         Err(why) => findings.not_checked("settings", &why),
-        Ok(settings) => {
-            let different: Vec<&str> =
-                settings.iter().filter(|(_, values)| !same(values)).map(|(name, _)| *name).collect();
+        Ok((define, create, verify)) => {
+            let different: Vec<&str> = [
+                // What a code looks like, define-auth-challenge need not know.
+                (CODE_ALPHABET, create.format.alphabet != verify.format.alphabet),
+                (CODE_LENGTH, create.format.length() != verify.format.length()),
+                (CODE_VALIDITY_SECONDS, [define.validity, verify.validity] != [create.validity; 2]),
+                (MAX_ATTEMPTS, [define.max_attempts, verify.max_attempts] != [create.max_attempts; 2]),
+            ]
+            .into_iter()
+            .filter_map(|(name, differs)| differs.then_some(name))
+            .collect();
             let found = match different[..] {
                 [] => "the functions agree about codes".to_owned(),
                 _ => format!("the functions do not agree about {}", different.join(", ")),
             };
-            findings.that(
-                "settings",
-                different.is_empty(),
-                Status::Wrong,
-                found,
-                "deploy all of them with the same settings",
-            );
+            let mend = "deploy all of them with the same settings";
+            findings.that("settings", different.is_empty(), Status::Wrong, found, mend);
         }
     }
-    let tables = [Trigger::CreateAuthChallenge, Trigger::VerifyAuthChallengeResponse]
-        .map(|trigger| variable(trigger, LIMITS_TABLE));
-    match tables {
-        [Err(why), _] | [_, Err(why)] => findings.not_checked("limits", &why),
-        [Ok(create), Ok(verify)] if create != verify => {
-            let found = format!("create- and verify-auth-challenge have different {LIMITS_TABLE}");
-            findings.add("limits", Status::Wrong, found, "set the same table in both");
-        }
-        [Ok(table), Ok(_)] => {
-            let found =
-                if table.is_empty() { "not counted across sign-ins".to_owned() } else { format!("counted in {table}") };
-            findings.that("limits", !table.is_empty(), Status::Warning, found, &format!("set {LIMITS_TABLE}"));
+    let counting = [Trigger::CreateAuthChallenge, Trigger::VerifyAuthChallengeResponse].into_iter().chain(proofs);
+    match counting.map(variables_of).collect::<Known<Vec<_>>>() {
+        Err(why) => findings.not_checked("limits", &why),
+        Ok(all) => {
+            let tables: Vec<&str> = all.into_iter().map(|variables| text(variables, LIMITS_TABLE)).collect();
+            match tables[..] {
+                [first, ref others @ ..] if others.iter().any(|table| *table != first) => {
+                    let found = format!("the functions have different {LIMITS_TABLE}");
+                    findings.add("limits", Status::Wrong, found, "set the same table in all of them");
+                }
+                ["", ..] | [] => {
+                    let mend = format!("set {LIMITS_TABLE}");
+                    findings.add("limits", Status::Warning, "not counted across sign-ins", &mend);
+                }
+                // Who may not count says so in the functions' log alone.
+                [table, ..] => {
+                    findings.ok("limits", format!("to be counted in {table}; whether it is there is not looked at"))
+                }
+            }
         }
     }
+}
+
+/// A variable; what is not set is empty.
+fn text<'a>(variables: &'a BTreeMap<String, String>, name: &str) -> &'a str {
+    variables.get(name).map_or("", String::as_str)
+}
+
+/// Whether the function that has a trigger is one of this project's: one that was named, or one without which there is no code.
+fn is_ours(seen: &Snapshot, trigger: Trigger) -> bool {
+    let is = lambda_config(&seen.pool);
+    let is = trigger.function(&is);
+    seen.expected.get(&trigger).map_or(trigger.is_required(), |should| is == Some(should.as_str()))
+}
+
+/// Why a function with these variables does not start in a region.
+fn refused(trigger: Trigger, variables: &BTreeMap<String, String>, region: &str) -> Option<SettingsError> {
+    let vars: Lookup<'_> = &|name| match name {
+        // What Lambda adds.
+        "AWS_REGION" => Some(region.to_owned()),
+        "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("given".to_owned()),
+        _ => variables.get(name).cloned(),
+    };
+    let of_trigger = || match trigger {
+        Trigger::PreAuthentication => PreAuthenticationSettings::from_vars(vars).map(drop),
+        Trigger::DefineAuthChallenge => DefineSettings::from_vars(vars).map(drop),
+        Trigger::CreateAuthChallenge => {
+            CreateSettings::from_vars(vars)?;
+            MailSettings::from_vars(vars)?;
+            SesSettings::from_vars(vars)?;
+            AwsSettings::from_vars(vars)?;
+            LimitsSettings::from_vars(vars).map(drop)
+        }
+        Trigger::VerifyAuthChallengeResponse => {
+            VerifySettings::from_vars(vars)?;
+            match LimitsSettings::from_vars(vars)?.table {
+                Some(_) => AwsSettings::from_vars(vars).map(drop),
+                None => Ok(()),
+            }
+        }
+        Trigger::PreSignUp => PreSignUpSettings::from_vars(vars).map(drop),
+        Trigger::PostAuthentication => {
+            PostAuthenticationSettings::from_vars(vars)?;
+            AwsSettings::from_vars(vars).map(drop)
+        }
+        Trigger::PreTokenGeneration => PreTokenGenerationSettings::from_vars(vars).map(drop),
+    };
+    LogSettings::from_vars(vars).and_then(|_| of_trigger()).err()
 }
 
 /// What the app client lets people do.
@@ -333,14 +436,35 @@ fn client(seen: &Snapshot, findings: &mut Findings) {
     let found = if revokes { "on" } else { "off" };
     findings.that("token revocation", revokes, Status::Warning, found, "set EnableTokenRevocation to true");
 
+    match seen.functions.get(&Trigger::DefineAuthChallenge).map(Seen::variables) {
+        None => findings.not_checked("admission", "there is no function that admits clients"),
+        Some(Err(why)) => findings.not_checked("admission", &why),
+        Some(Ok(variables)) => match AdmissionSettings::from_vars(&|name| variables.get(name).cloned()) {
+            Err(error) => findings.not_checked("admission", &error.to_string()),
+            Ok(settings) => match admit_request(&settings, get("ClientId").as_str().unwrap_or_default()) {
+                Admission::Admit => findings.ok("admission", "this client may sign people in"),
+                Admission::Refuse(Refusal::Maintenance) => {
+                    findings.add(
+                        "admission",
+                        Status::Warning,
+                        "maintenance: nobody signs in",
+                        "set MAINTENANCE to false",
+                    );
+                }
+                Admission::Refuse(_) => {
+                    let found = "this client is not one that may sign people in";
+                    findings.add("admission", Status::Wrong, found, "add it to ALLOWED_CLIENT_IDS");
+                }
+            },
+        },
+    }
+
     let session = get("AuthSessionValidity").as_u64().unwrap_or(3) * 60;
-    let create = seen.functions.get(&Trigger::CreateAuthChallenge).map(|function| &function.facts);
-    match create {
+    match seen.functions.get(&Trigger::CreateAuthChallenge).map(Seen::variables) {
         None => findings.not_checked("session", "there is no function that makes codes"),
-        Some(Err(why)) => findings.not_checked("session", why),
-        Some(Ok(facts)) => {
-            let life =
-                facts.variables.get(CODE_VALIDITY_SECONDS).and_then(|text| text.trim().parse().ok()).unwrap_or(600);
+        Some(Err(why)) => findings.not_checked("session", &why),
+        Some(Ok(variables)) => {
+            let life = variables.get(CODE_VALIDITY_SECONDS).and_then(|text| text.trim().parse().ok()).unwrap_or(600);
             let found = format!("{session} s, and a code lives for {life} s");
             let mend = "set AuthSessionValidity to 15 minutes, or codes end with the session";
             findings.that("session", session > life, Status::Wrong, found, mend);
@@ -361,9 +485,9 @@ fn pool(seen: &Snapshot, findings: &mut Findings) {
     let found = if is_blind { "capitals do not matter" } else { "capitals make another user" };
     findings.that("user names", is_blind, Status::Warning, found, "nothing can: it is chosen when a pool is made");
 
-    let define = seen.functions.get(&Trigger::DefineAuthChallenge).and_then(|function| function.facts.as_ref().ok());
+    let define = seen.functions.get(&Trigger::DefineAuthChallenge).and_then(|function| function.variables().ok());
     let password_first =
-        define.is_some_and(|facts| facts.variables.get(PASSWORD_FIRST).is_some_and(|word| word == "true"));
+        define.is_some_and(|variables| variables.get(PASSWORD_FIRST).is_some_and(|word| word == "true"));
     match (get("MfaConfiguration").as_str().unwrap_or("OFF"), password_first) {
         ("OFF", _) => findings.ok("MFA", "off"),
         (mfa, false) => {
@@ -376,8 +500,7 @@ fn pool(seen: &Snapshot, findings: &mut Findings) {
         }
     }
     let tier = get("UserPoolTier").as_str().unwrap_or("not told");
-    let version =
-        lambda_config(&seen.pool)["PreTokenGenerationConfig"]["LambdaVersion"].as_str().unwrap_or("V1_0").to_owned();
+    let version = events_version(&lambda_config(&seen.pool)).to_owned();
     let suits = tier != "LITE" || version == "V1_0";
     let found = match suits {
         true => format!("{tier}; custom challenges are in every plan"),

@@ -60,11 +60,13 @@ async fn look(arguments: &Arguments) -> Result<Snapshot, String> {
     }
     let ses = match functions.get(&Trigger::CreateAuthChallenge) {
         None => Err("there is no function that mails".to_owned()),
-        Some(Seen { facts: Err(why), .. }) => Err(why.clone()),
-        Some(Seen { facts: Ok(facts), .. }) => {
-            let variable = |name: &str| facts.variables.get(name).filter(|value| !value.is_empty()).cloned();
-            look_at_ses(&account, &arn, &variable).await
-        }
+        Some(function) => match function.variables() {
+            Err(why) => Err(why),
+            Ok(variables) => {
+                let variable = |name: &str| variables.get(name).filter(|value| !value.is_empty()).cloned();
+                look_at_ses(&account, &arn, &variable).await
+            }
+        },
     };
     Ok(Snapshot { pool, client, expected, functions, ses, ahead })
 }

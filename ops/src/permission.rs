@@ -19,21 +19,33 @@ pub enum Grant {
     None,
     /// It does, and any pool of anybody's.
     Any,
+    /// It does, and any pool of the account.
+    ByAccount,
     /// It does, by the pool's ARN alone, as the console has it.
     ByArn,
     /// It does, by the pool's ARN and account.
     ByArnAndAccount,
 }
 
-/// What this policy grants to the pool with this ARN.
+/// What this policy grants to the pool with this ARN, at its narrowest.
 pub fn grant(policy: &Value, pool_arn: &str) -> Grant {
-    let said = |effect: &str| {
-        let statements =
-            one_or_more(&policy["Statement"]).into_iter().filter(|statement| statement["Effect"] == effect);
-        statements.map(|statement| concerns(statement, pool_arn)).max().unwrap_or(Grant::None)
-    };
     // Whatever is denied stays denied.
-    if said("Deny") > Grant::None { Grant::None } else { said("Allow") }
+    if said("Deny", policy, pool_arn).next().is_some() {
+        return Grant::None;
+    }
+    said("Allow", policy, pool_arn).max().unwrap_or(Grant::None)
+}
+
+/// The widest of what it grants: whom a narrow statement lets in, a wide one beside it lets in with others.
+pub fn widest(policy: &Value, pool_arn: &str) -> Grant {
+    said("Allow", policy, pool_arn).min().unwrap_or(Grant::None)
+}
+
+/// What statements with this effect say of the pool.
+fn said(effect: &str, policy: &Value, pool_arn: &str) -> impl Iterator<Item = Grant> {
+    let statements =
+        one_or_more(&policy["Statement"]).into_iter().filter(move |statement| statement["Effect"] == effect);
+    statements.map(move |statement| concerns(statement, pool_arn)).filter(|grant| *grant > Grant::None)
 }
 
 /// What a statement grants to the pool, or denies it.
@@ -69,7 +81,8 @@ fn concerns(statement: &Value, pool_arn: &str) -> Grant {
     match (by_arn, by_account) {
         (true, true) => Grant::ByArnAndAccount,
         (true, false) => Grant::ByArn,
-        (false, _) => Grant::Any,
+        (false, true) => Grant::ByAccount,
+        (false, false) => Grant::Any,
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,9 @@ pub(crate) struct Saved {
     attached: BTreeMap<String, String>,
     /// The pool, as it was described before that.
     before: Members,
+    /// What was told of MFA, of which the description has a part only; nothing if that might not be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mfa: Option<Members>,
 }
 
 /// Where the file is unless told otherwise.
@@ -50,14 +53,18 @@ impl Saved {
 
     pub(crate) fn write(&self, path: &Path) -> Result<(), String> {
         let text = serde_json::to_string_pretty(self).map_err(|error| error.to_string())?;
-        // Renamed into place: what was there before is all there is to go back to.
-        let new = path.with_extension("json.new");
-        let written = fs::write(&new, format!("{text}\n")).and_then(|()| fs::rename(&new, path));
-        written.map_err(|error| format!("cannot write {}: {error}; nothing was changed", path.display()))
+        let written = self::write(path, &format!("{text}\n"));
+        written.map_err(|error| format!("cannot write {}: {error}", path.display()))
     }
 
     /// What to remember when `ours` are attached to `pool`, and `earlier` was remembered when others or the same were.
-    pub(crate) fn of(user_pool_id: &str, pool: &Members, ours: &Functions, earlier: Option<Saved>) -> Saved {
+    pub(crate) fn of(
+        user_pool_id: &str,
+        pool: &Members,
+        mfa: Option<&Members>,
+        ours: &Functions,
+        earlier: Option<Saved>,
+    ) -> Saved {
         let mut config = lambda_config(pool);
         let mut attached = BTreeMap::new();
         let before_that = earlier.as_ref().map(|saved| lambda_config(&saved.before)).unwrap_or_default();
@@ -78,7 +85,7 @@ impl Saved {
         }
         let mut before = pool.clone();
         before.insert("LambdaConfig".to_owned(), config);
-        Saved { user_pool_id: user_pool_id.to_owned(), attached, before }
+        Saved { user_pool_id: user_pool_id.to_owned(), attached, before, mfa: mfa.cloned() }
     }
 
     /// The functions that were attached.
@@ -90,6 +97,18 @@ impl Saved {
     pub(crate) fn lambda_config(&self) -> Value {
         lambda_config(&self.before)
     }
+}
+
+/// Writes the file. What was there before may be all there is to go back to, so it is copied to another name first, and the new one is
+/// renamed into its place.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut names = (1..).map(|n| path.with_extension(format!("{n}.json")));
+    if let Some(earlier) = names.find(|earlier| !earlier.exists()).filter(|_| path.exists()) {
+        fs::copy(path, earlier)?;
+    }
+    let new = path.with_extension("json.new");
+    fs::write(&new, text)?;
+    fs::rename(&new, path)
 }
 
 fn by_trigger(attached: &BTreeMap<String, String>) -> impl Iterator<Item = (Trigger, &str)> {

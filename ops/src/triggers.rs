@@ -75,11 +75,15 @@ impl Trigger {
         versioned.or(config[self.name()].as_str()).filter(|arn| !arn.is_empty())
     }
 
-    /// Gives the trigger to a function.
-    fn attach(self, config: &mut Value, arn: &str) {
+    /// Gives the trigger to a function, with events of this version if it has versions, or else of the one that it has.
+    fn attach(self, config: &mut Value, arn: &str, version: Option<&str>) {
         config[self.name()] = json!(arn);
-        if self == Trigger::PreTokenGeneration && config[PRE_TOKEN_GENERATION_CONFIG].is_object() {
-            // The version of the events stays.
+        if self != Trigger::PreTokenGeneration {
+            return;
+        }
+        if let Some(version) = version {
+            config[PRE_TOKEN_GENERATION_CONFIG] = json!({"LambdaArn": arn, "LambdaVersion": version});
+        } else if config[PRE_TOKEN_GENERATION_CONFIG].is_object() {
             config[PRE_TOKEN_GENERATION_CONFIG]["LambdaArn"] = json!(arn);
         }
     }
@@ -95,6 +99,11 @@ impl Trigger {
             }
         }
     }
+}
+
+/// The version of `PreTokenGeneration`'s events in this `LambdaConfig`: `V1_0` unless it says more.
+pub fn events_version(config: &Value) -> &str {
+    config[PRE_TOKEN_GENERATION_CONFIG]["LambdaVersion"].as_str().unwrap_or("V1_0")
 }
 
 /// Functions by trigger.
@@ -201,13 +210,13 @@ pub struct Plan {
     pub left_alone: Vec<Change>,
 }
 
-/// Gives their triggers to our functions.
-pub fn attach(config: &Value, ours: &Functions) -> Plan {
+/// Gives their triggers to our functions, and to that before tokens events of this version, or those that it has.
+pub fn attach(config: &Value, ours: &Functions, version: Option<&str>) -> Plan {
     let mut plan = Plan { config: object(config), changes: Vec::new(), left_alone: Vec::new() };
     for (trigger, arn) in ours {
         let from = trigger.function(config).map(str::to_owned);
-        if from.as_deref() != Some(arn.as_str()) {
-            trigger.attach(&mut plan.config, arn.as_str());
+        if from.as_deref() != Some(arn.as_str()) || version.is_some_and(|version| version != events_version(config)) {
+            trigger.attach(&mut plan.config, arn.as_str(), version);
         }
         plan.changes.push(Change { trigger: *trigger, from, to: Some(arn.to_string()) });
     }

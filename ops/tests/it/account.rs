@@ -86,14 +86,25 @@ async fn what_lambda_tells_of_a_function_is_kept_as_it_is() {
                 json!({"State": "Pending", "LastUpdateStatus": "InProgress", "Timeout": 7, "Environment": environment}),
             )
         }
-        _ => Fate::Replace(json!({})),
+        1 => Fate::Replace(json!({})),
+        2 => {
+            let error = json!({"ErrorCode": "AccessDeniedException", "Message": "kms"});
+            Fate::Replace(json!({"Environment": {"Error": error}}))
+        }
+        _ => Fate::Fail(404, "ResourceNotFoundException", "Function not found"),
     });
     let calls = connect(&account).await;
     let function = Arn::parse(&arn("define")).unwrap();
-    let told = |facts: FunctionFacts| json!([facts.state, facts.last_update, facts.timeout, facts.variables]);
+    let told = |facts: Option<FunctionFacts>| {
+        let facts = facts.unwrap();
+        json!([facts.state, facts.last_update, facts.timeout, facts.variables.unwrap()])
+    };
     let expected = json!(["Pending", "InProgress", 7, {"A": "b", "C": ""}]);
     assert_eq!(told(calls.function(&function).await.unwrap()), expected);
     assert_eq!(told(calls.function(&function).await.unwrap()), json!(["", "", 0, {}]));
+    let untold = calls.function(&function).await.unwrap().unwrap().variables.unwrap_err();
+    assert!(untold.ends_with(": the environment is not told: kms"), "{untold}");
+    assert!(calls.function(&function).await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -362,6 +362,88 @@ async fn a_permission_that_cannot_be_given_leaves_everything_as_it_was() {
     assert!(ended.error().contains(&left), "{ended:?}");
 }
 
+/// Lambda says the same when the statement is there already and when another operation on the function is in progress.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_somebody_else_is_changing_is_waited_for_and_then_given_up() {
+    let account = account("conflict").await;
+    let busy = || Fate::Fail(409, "ResourceConflictException", "An update is in progress");
+    account
+        .fates(move |operation, before| if (operation, before) == ("AddPermission", 0) { busy() } else { Fate::Pass });
+    assert!(attach(&account, &TWO, &[]).succeeded);
+    for function in ["define", "create"] {
+        assert_eq!(account.statements(function).await, [SID]);
+    }
+    run(&account, "detach", &[], &[]).output();
+
+    account.fates(move |operation, _| if operation == "AddPermission" { busy() } else { Fate::Pass });
+    let before = account.described().await;
+    let ended = attach(&account, &TWO[..1], &[]);
+    let words = format!(
+        "AddPermission to {}: something else is changing the function: try again when that is done",
+        arn("define")
+    );
+    assert_eq!(ended.error(), format!("{words}; the pool is as it was, and so are the permissions"));
+    assert_eq!(account.described().await, before);
+    // Somebody else gives it meanwhile.
+    account
+        .fates(|operation, before| if (operation, before) == ("AddPermission", 0) { Fate::Lose } else { Fate::Pass });
+    attach(&account, &TWO[..1], &[]).output();
+    assert_eq!(account.statements("define").await, [SID]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_version_of_events_before_tokens_is_told_and_chosen() {
+    let account = account("version").await;
+    let tokens = [("PreTokenGeneration", "tokens")];
+    let ended = attach(&account, &tokens, &[]);
+    assert!(ended.output().contains("\n  its events                  V1_0\n"), "{ended:?}");
+    let ended = attach(&account, &tokens, &["--pre-token-generation", "V2_0"]);
+    assert!(ended.output().contains("\n  its events                  V1_0 -> V2_0\n"), "{ended:?}");
+    let config = account.described().await["LambdaConfig"].take();
+    let versioned = json!({"LambdaArn": arn("tokens"), "LambdaVersion": "V2_0"});
+    assert_eq!(
+        (&config["PreTokenGeneration"], &config["PreTokenGenerationConfig"]),
+        (&json!(arn("tokens")), &versioned)
+    );
+    // It stays unless it is said.
+    assert!(attach(&account, &tokens, &[]).output().ends_with("Nothing to do.\n"));
+    let ended = attach(&account, &TWO, &["--pre-token-generation", "V2_0"]);
+    assert_eq!(ended.error(), "--pre-token-generation is about a function that was not named: PreTokenGeneration");
+    run(&account, "detach", &[], &[]).output();
+    assert_eq!(account.described().await["LambdaConfig"], json!({}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_there_was_is_kept_whole_and_never_written_over() {
+    let account = account("kept").await;
+    let read = |name: &str| -> Value {
+        let path = account.folder.join(format!("custom-auth.eu-west-1_LocalPool.{name}"));
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    attach(&account, &TWO[..1], &[]).output();
+    let first = read("json");
+    assert_eq!(first["mfa"], account.call("GetUserPoolMfaConfig", json!({})).await);
+    attach(&account, &TWO, &[]).output();
+    assert_eq!(read("1.json"), first);
+    assert_ne!(read("json"), first);
+    // Long after `attach`, other settings are what was chosen since.
+    account
+        .call(
+            "UpdateUserPool",
+            json!({"UserPoolTier": "PLUS", "LambdaConfig": account.described().await["LambdaConfig"]}),
+        )
+        .await;
+    let before = account.described().await;
+    account.fates(|operation, before| match (operation, before) {
+        ("DescribeUserPool", 2..) => Fate::Change(|reply| reply["UserPool"]["UserPoolTier"] = json!("LITE")),
+        _ => Fate::Pass,
+    });
+    let ended = run(&account, "detach", &[], &[]);
+    let words = "; the permissions are as they were; what the pool was like before is in custom-auth.eu-west-1_LocalPool.before-detach.json";
+    assert!(ended.error().ends_with(words), "{ended:?}");
+    assert_eq!(read("before-detach.json")["before"], before);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_that_is_refused_leaves_everything_as_it_was() {
     let account = account("refused").await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_cognitoidentityprovider::operation::update_user_pool::UpdateUserPoolInput;
 use aws_sdk_cognitoidentityprovider::types::UserPoolType;
-use custom_auth_ops::permission::{Grant, grant};
+use custom_auth_ops::permission::{Grant, grant, widest};
 use custom_auth_ops::settings::{NOT_SET, WRITTEN_BACK, differences, write_back};
 use custom_auth_ops::triggers::Arn;
 use serde_json::{Value, json};
@@ -104,7 +104,7 @@ fn r48_a_policy_is_read_as_lambda_reads_it() {
         statement(json!({"ArnLike": {"aws:SourceArn": "arn:aws:cognito-idp:eu-west-1:111122223333:userpool/*"}})),
         Grant::ByArn,
     );
-    check(statement(json!({"StringEquals": account})), Grant::Any);
+    check(statement(json!({"StringEquals": account})), Grant::ByAccount);
     check(statement(json!({})), Grant::Any);
     check(statement(json!({"ArnLike": {"AWS:SourceArn": format!("{pool}b")}})), Grant::None);
     check(statement(json!({"ArnLike": arn, "StringEquals": {"AWS:SourceAccount": "999"}})), Grant::None);
@@ -129,7 +129,9 @@ fn r48_a_policy_is_read_as_lambda_reads_it() {
     assert_eq!(grant(&json!({"Statement": [both, denied]}), pool), Grant::None);
     // The best of several, and a list of one without its brackets.
     let several = json!({"Statement": [statement(json!({})), both.clone()]});
-    assert_eq!(grant(&several, pool), Grant::ByArnAndAccount);
+    assert_eq!((grant(&several, pool), widest(&several, pool)), (Grant::ByArnAndAccount, Grant::Any));
+    let of_others = json!({"Statement": [statement(json!({"ArnLike": {"AWS:SourceArn": "arn:x"}})), both.clone()]});
+    assert_eq!(widest(&of_others, pool), Grant::ByArnAndAccount);
     assert_eq!(grant(&json!({"Statement": both}), pool), Grant::ByArnAndAccount);
     assert_eq!(grant(&json!({}), pool), Grant::None);
 }

@@ -22,12 +22,13 @@ fn members(value: Value) -> Members {
 fn good() -> Snapshot {
     let variables = json!({
         "CODE_KEY": "a-secret-key-of-32-characters-or-more", "LIMITS_TABLE": "limits", "CODE_VALIDITY_SECONDS": "600",
+        "SES_FROM_ADDRESS": "sign-in@example.com",
     });
     let facts = FunctionFacts {
         state: "Active".to_owned(),
         last_update: "Successful".to_owned(),
         timeout: 5,
-        variables: serde_json::from_value(variables).unwrap(),
+        variables: Ok(serde_json::from_value(variables).unwrap()),
     };
     let policy = json!({"Statement": {
         "Effect": "Allow", "Principal": {"Service": "cognito-idp.amazonaws.com"}, "Action": "lambda:InvokeFunction",
@@ -42,13 +43,13 @@ fn good() -> Snapshot {
             "UsernameConfiguration": {"CaseSensitive": false},
         })),
         client: Some(Ok(members(json!({
-            "AuthSessionValidity": 15, "EnableTokenRevocation": true, "PreventUserExistenceErrors": "ENABLED",
+            "ClientId": "1example", "AuthSessionValidity": 15, "EnableTokenRevocation": true, "PreventUserExistenceErrors": "ENABLED",
             "ExplicitAuthFlows": ["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
         })))),
         expected: ours.iter().map(|trigger| (*trigger, Arn::parse(&arn(trigger.name())).unwrap())).collect(),
         functions: ours
             .iter()
-            .map(|trigger| (*trigger, Seen { facts: Ok(facts.clone()), policy: Ok(policy.clone()) }))
+            .map(|trigger| (*trigger, Seen { facts: Ok(Some(facts.clone())), policy: Ok(policy.clone()) }))
             .collect(),
         ses: Ok(Ses {
             from: "sign-in@example.com".to_owned(),
@@ -92,16 +93,18 @@ fn r46_where_all_is_well_only_the_dns_is_left_to_look_at() {
     let mut expected: Vec<String> = ours.iter().flat_map(|trigger| of_trigger(trigger.name())).collect();
     expected.push("other triggers: none".to_owned());
     expected.extend(ours.iter().map(|trigger| format!("function {}: active, time-out 5 s", trigger.name())));
+    expected.extend(ours.iter().map(|trigger| format!("settings {}: can be used", trigger.name())));
     let others = [
-        "key: there, and the same in all functions",
+        "key: there, and known to all functions",
         "settings: the functions agree about codes",
-        "limits: counted in limits",
+        "limits: to be counted in limits; whether it is there is not looked at",
         "custom flow: ALLOW_CUSTOM_AUTH, ALLOW_REFRESH_TOKEN_AUTH",
         "other flows: none goes round the code",
         "hosted pages: not used with this pool's passwords",
         "renewal: refresh tokens renew the others",
         "user existence: ENABLED",
         "token revocation: on",
+        "admission: this client may sign people in",
         "session: 900 s, and a code lives for 600 s",
         "new addresses: verified before they are used",
         "user names: capitals do not matter",
@@ -156,11 +159,13 @@ fn in_client(name: &'static str, value: Value) -> impl Fn(&mut Snapshot) {
 }
 
 fn facts(seen: &mut Snapshot, trigger: Trigger) -> &mut FunctionFacts {
-    seen.functions.get_mut(&trigger).unwrap().facts.as_mut().unwrap()
+    seen.functions.get_mut(&trigger).unwrap().facts.as_mut().unwrap().as_mut().unwrap()
 }
 
 fn variable(trigger: Trigger, name: &'static str, value: &'static str) -> impl Fn(&mut Snapshot) {
-    move |seen: &mut Snapshot| _ = facts(seen, trigger).variables.insert(name.to_owned(), value.to_owned())
+    move |seen: &mut Snapshot| {
+        _ = facts(seen, trigger).variables.as_mut().unwrap().insert(name.to_owned(), value.to_owned())
+    }
 }
 
 fn ses(seen: &mut Snapshot) -> &mut Ses {
@@ -204,6 +209,16 @@ fn r48_t33_t40_each_mistake_in_triggers_and_permissions_is_found() {
         &policy(json!({"ArnLike": {"AWS:SourceArn": POOL}})),
         &[&format!("warning: {permission}: this pool may invoke it, without SourceAccount")],
     );
+    let of_account = json!({"StringEquals": {"AWS:SourceAccount": "000000000000"}});
+    check(&policy(of_account), &[&format!("warning: {permission}: any pool of this account may invoke it")]);
+    // A narrow statement beside it makes a wide one no narrower.
+    let both = |seen: &mut Snapshot| {
+        let policy = seen.functions.get_mut(&Define).unwrap().policy.as_mut().unwrap();
+        let mut wide = policy["Statement"].clone();
+        wide["Condition"] = Value::Null;
+        policy["Statement"] = json!([wide, policy["Statement"]]);
+    };
+    check(&both, &[&format!("wrong: {permission}: pools of anybody's may invoke it")]);
     check(
         &|seen| seen.functions.get_mut(&Define).unwrap().policy = Err("GetPolicy: AccessDenied".to_owned()),
         &[&format!("not checked: {permission}: GetPolicy: AccessDenied")],
@@ -224,38 +239,150 @@ fn r50_f52_each_mistake_in_functions_and_their_settings_is_found() {
         &|seen| facts(seen, Define).timeout = 30,
         &["warning: function DefineAuthChallenge: time-out 30 s, and Cognito waits 5 s before it calls again"],
     );
-    let missing = "wrong: key: define-, create- and verify-auth-challenge do not all have CODE_KEY";
-    check(&variable(Verify, "CODE_KEY", ""), &[missing]);
-    check(
-        &variable(Verify, "CODE_KEY", "another"),
-        &["wrong: key: the functions have different keys: no code is ever right"],
-    );
-    let rotating = |seen: &mut Snapshot| {
-        for trigger in [Define, Create, Verify] {
-            variable(trigger, "CODE_KEY_PREVIOUS", "previous")(seen);
-        }
-        variable(Verify, "CODE_KEY", "another")(seen);
-    };
-    check(&rotating, &[]);
-    let example = |seen: &mut Snapshot| {
-        for trigger in [Define, Create, Verify] {
-            variable(trigger, "CODE_KEY", "example-key-of-the-event-fixtures-never-deploy-it")(seen);
-        }
-    };
-    check(&example, &["wrong: key: it is the one of the examples, which everybody knows"]);
-    check(&variable(Define, "MAX_ATTEMPTS", "5"), &["wrong: settings: the functions do not agree about MAX_ATTEMPTS"]);
-    check(
-        &variable(Verify, "LIMITS_TABLE", ""),
-        &["wrong: limits: create- and verify-auth-challenge have different LIMITS_TABLE"],
-    );
-    let uncounted = |seen: &mut Snapshot| {
-        variable(Verify, "LIMITS_TABLE", "")(seen);
-        variable(Create, "LIMITS_TABLE", "")(seen);
-    };
-    check(&uncounted, &["warning: limits: not counted across sign-ins"]);
     let unseen = |seen: &mut Snapshot| seen.functions.get_mut(&Verify).unwrap().facts = Err("no".to_owned());
-    let not_checked = ["function VerifyAuthChallengeResponse", "key", "settings", "limits"];
-    check(&unseen, &not_checked.map(|name| format!("not checked: {name}: no")).each_ref().map(String::as_str));
+    let of_variables = ["settings VerifyAuthChallengeResponse", "key", "settings", "limits"];
+    let not_checked =
+        |names: &[&str], why: &str| names.iter().map(|name| format!("not checked: {name}: {why}")).collect();
+    let expected: Vec<String> =
+        not_checked(&[&["function VerifyAuthChallengeResponse"], &of_variables[..]].concat(), "no");
+    check(&unseen, &expected.iter().map(String::as_str).collect::<Vec<_>>());
+    // Who may not decrypt the environment is not told that it is empty.
+    let encrypted = |seen: &mut Snapshot| facts(seen, Verify).variables = Err("no".to_owned());
+    let expected: Vec<String> = not_checked(&of_variables, "no");
+    check(&encrypted, &expected.iter().map(String::as_str).collect::<Vec<_>>());
+    let gone = |seen: &mut Snapshot| seen.functions.get_mut(&Verify).unwrap().facts = Ok(None);
+    let mut expected: Vec<String> = not_checked(&of_variables, "there is no such function");
+    expected.insert(0, "wrong: function VerifyAuthChallengeResponse: there is no such function".to_owned());
+    check(&gone, &expected.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn r50_f52_settings_with_which_nobody_signs_in_are_found() {
+    let of_all = |name: &'static str, value: &'static str| {
+        move |seen: &mut Snapshot| {
+            [Define, Create, Verify].iter().for_each(|trigger| variable(*trigger, name, value)(seen))
+        }
+    };
+    let different = "wrong: key: the functions have different keys: no code is ever right";
+    let key = "CODE_KEY must be a secret of 32 to 256 printable ASCII characters without spaces";
+    let refused = |trigger: &str, why: &str| format!("wrong: settings {trigger}: the function does not start: {why}");
+    let verify = "VerifyAuthChallengeResponse";
+    let not_compared = format!("not checked: settings: {key}");
+    let missing = "wrong: key: not all functions have CODE_KEY";
+    check(&variable(Verify, "CODE_KEY", ""), &[&refused(verify, key), missing, &not_compared]);
+    check(&variable(Verify, "CODE_KEY", "another-secret-key-of-32-characters"), &[different]);
+    // While it is being changed each has to know the others'.
+    let (old, new, third) = (
+        "a-secret-key-of-32-characters-or-more",
+        "a-new-secret-key-of-32-characters",
+        "a-third-secret-key-of-32-characters",
+    );
+    let changing = |define: [&'static str; 2], others: [&'static str; 2]| {
+        move |seen: &mut Snapshot| {
+            for (trigger, [key, previous]) in [(Define, define), (Create, others), (Verify, others)] {
+                variable(trigger, "CODE_KEY", key)(seen);
+                variable(trigger, "CODE_KEY_PREVIOUS", previous)(seen);
+            }
+        }
+    };
+    check(&changing([old, new], [new, old]), &[]);
+    check(&changing([old, ""], [new, old]), &[different]);
+    // Codes are made with create-auth-challenge's, whatever those have that follow it.
+    let create_last = |seen: &mut Snapshot| {
+        changing([new, old], [new, old])(seen);
+        variable(Create, "CODE_KEY", old)(seen);
+        variable(Create, "CODE_KEY_PREVIOUS", "")(seen);
+    };
+    check(&create_last, &[]);
+    check(&changing([new, old], [third, old]), &[different]);
+    for (name, value, why) in [
+        ("CODE_KEY", "short", key),
+        (
+            "CODE_KEY",
+            "example-key-of-the-event-fixtures-never-deploy-it",
+            "CODE_KEY must be a secret of your own: this one is published with the event fixtures",
+        ),
+        ("MAX_ATTEMPTS", "9", "MAX_ATTEMPTS must be a whole number from 1 to 5"),
+    ] {
+        let mut expected: Vec<String> =
+            ["DefineAuthChallenge", "CreateAuthChallenge", verify].map(|trigger| refused(trigger, why)).into();
+        expected.push(format!("not checked: settings: {why}"));
+        check(&of_all(name, value), &expected.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    check(
+        &variable(Create, "SES_FROM_ADDRESS", "x"),
+        &[&refused(
+            "CreateAuthChallenge",
+            "SES_FROM_ADDRESS must be an e-mail address that SES may send from, or a name and one: Acme <sign-in@example.com>",
+        )],
+    );
+    check(&variable(Define, "MAX_ATTEMPTS", "5"), &["wrong: settings: the functions do not agree about MAX_ATTEMPTS"]);
+    check(&variable(Verify, "CODE_LENGTH", "9"), &["wrong: settings: the functions do not agree about CODE_LENGTH"]);
+    check(
+        &variable(Verify, "CODE_ALPHABET", "letters"),
+        &["wrong: settings: the functions do not agree about CODE_ALPHABET, CODE_LENGTH"],
+    );
+    check(
+        &variable(Verify, "CODE_VALIDITY_SECONDS", "300"),
+        &["wrong: settings: the functions do not agree about CODE_VALIDITY_SECONDS"],
+    );
+    // It need not know what codes look like, which depends on whether there is a table.
+    check(&variable(Define, "LIMITS_TABLE", ""), &[]);
+    // What is not set is what it is set to by default.
+    for (name, value) in [("MAX_ATTEMPTS", "3"), ("CODE_LENGTH", "8"), ("CODE_ALPHABET", "digits")] {
+        check(&variable(Define, name, value), &[]);
+    }
+    check(&variable(Verify, "LIMITS_TABLE", "others"), &["wrong: limits: the functions have different LIMITS_TABLE"]);
+    let long_codes = |seen: &mut Snapshot| {
+        of_all("LIMITS_TABLE", "")(seen);
+    };
+    check(&long_codes, &["warning: limits: not counted across sign-ins"]);
+    let short_codes = |seen: &mut Snapshot| {
+        of_all("LIMITS_TABLE", "")(seen);
+        of_all("CODE_ALPHABET", "digits")(seen);
+    };
+    let mut seen = good();
+    short_codes(&mut seen);
+    let found = others(checks::check(&seen));
+    assert!(
+        found.iter().any(|line| line.starts_with("wrong: settings CreateAuthChallenge: the function does not start: ")),
+        "{found:?}"
+    );
+    check(
+        &variable(Define, "ALLOWED_CLIENT_IDS", "another"),
+        &["wrong: admission: this client is not one that may sign people in"],
+    );
+    check(&variable(Define, "ALLOWED_CLIENT_IDS", "another, 1example"), &[]);
+    check(&variable(Define, "MAINTENANCE", "true"), &["warning: admission: maintenance: nobody signs in"]);
+    // As in the region that they are in, and with what else Lambda tells them.
+    let url = "AWS_ENDPOINT_URL_DYNAMODB must be an http or https URL";
+    check(&variable(Verify, "AWS_ENDPOINT_URL_DYNAMODB", "x"), &[&refused(verify, url)]);
+    let elsewhere = "arn:aws:ses:us-east-1:000000000000:identity/example.com";
+    let mut seen = good();
+    variable(Create, "SES_IDENTITY_ARN", elsewhere)(&mut seen);
+    let found = others(checks::check(&seen));
+    assert!(found[0].starts_with(&refused("CreateAuthChallenge", "SES_IDENTITY_ARN must be ")), "{found:?}");
+    // Functions of others have settings of their own, unless they are named as ours.
+    let post = |is_named: bool| {
+        move |seen: &mut Snapshot| {
+            in_pool("LambdaConfig.PostAuthentication", json!(arn("PostAuthentication")))(seen);
+            let mut function = seen.functions[&Verify].clone();
+            function.facts.as_mut().unwrap().as_mut().unwrap().variables = Ok(Default::default());
+            seen.functions.insert(Trigger::PostAuthentication, function);
+            if is_named {
+                seen.expected.insert(Trigger::PostAuthentication, Arn::parse(&arn("PostAuthentication")).unwrap());
+            }
+        }
+    };
+    check(&post(false), &[]);
+    check(
+        &post(true),
+        &[
+            &refused("PostAuthentication", key),
+            "wrong: key: post-authentication has another key: no address is verified",
+            "wrong: limits: the functions have different LIMITS_TABLE",
+        ],
+    );
 }
 
 #[test]
@@ -413,7 +540,7 @@ async fn what_may_not_be_looked_at_is_never_ok() {
         ]
     );
     assert_eq!((with("wrong"), with("warning")), (vec![], vec![]));
-    assert_eq!(with("not-checked").len(), 4 + 4 + 3 + 1 + 1);
+    assert_eq!(with("not-checked").len(), 4 + 4 + 4 + 3 + 1 + 1);
     assert!(findings.iter().all(|finding| finding["found"].is_string()));
 
     account.fates(|_, _| Fate::Fail(403, "AccessDeniedException", "no"));
