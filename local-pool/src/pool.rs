@@ -31,6 +31,9 @@ use crate::tokens::TokenSigner;
 use crate::trigger::{Envelope, Outcome, Trigger, TriggerVersion};
 use crate::users::{User, Users, short_id};
 
+/// What events have for a client where the call names none.
+const NO_CLIENT: &str = "CLIENT_ID_NOT_APPLICABLE";
+
 /// What the pool is called, and what AWS leaves open.
 #[derive(Clone, Debug)]
 pub struct PoolOptions {
@@ -42,7 +45,7 @@ pub struct PoolOptions {
     pub pre_authentication_in_custom_flow: bool,
     /// What triggers find in `userAttributes` of somebody who does not exist.
     pub unknown_user_attributes: UnknownUserAttributes,
-    /// Whether every challenge tells `USERNAME`, or only the first one, as was once observed.
+    /// Whether every challenge tells `USERNAME`, or only the one that a sign-in begins with, as was once observed.
     pub username_in_later_challenges: bool,
     /// Longest `Session` text that is taken back, in octets. The model says 2,048; 8,192 was observed.
     pub max_session_length: usize,
@@ -283,10 +286,12 @@ impl Pool {
         if let Some(metadata) = request.metadata {
             body["clientMetadata"] = json!(metadata);
         }
+        // An administrator's call names no app client.
+        let client_id = if request.source == "AdminCreateUser" { NO_CLIENT } else { self.client.client_id() };
         let envelope = Envelope {
             region: &self.options.region,
             user_pool_id: &self.options.user_pool_id,
-            client_id: self.client.client_id(),
+            client_id,
             user_name: request.user_name,
         };
         let event = envelope.event(request.trigger, version, request.source, body);

@@ -227,13 +227,18 @@ impl PoolSettings {
         self.0.get("AdminCreateUserConfig")["AllowAdminCreateUserOnly"] == true
     }
 
+    /// How many characters a password has at least.
+    pub fn shortest_password(&self) -> u64 {
+        self.0.get("Policies")["PasswordPolicy"]["MinimumLength"].as_u64().unwrap_or(6)
+    }
+
     /// What is wrong with a password, in Cognito's words.
     pub fn complaint_about(&self, password: &str) -> Option<&'static str> {
         let policy = &self.0.get("Policies")["PasswordPolicy"];
         let requires = |rule: &str| policy[rule] == true;
         let has = |class: fn(char) -> bool| password.chars().any(class);
         let symbol = |c: char| "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+- ".contains(c);
-        if (password.chars().count() as u64) < policy["MinimumLength"].as_u64().unwrap_or(6) {
+        if (password.chars().count() as u64) < self.shortest_password() {
             Some("Password not long enough")
         } else if requires("RequireUppercase") && !has(|c| c.is_ascii_uppercase()) {
             Some("Password must have uppercase characters")

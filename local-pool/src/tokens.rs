@@ -18,7 +18,7 @@ use uuid::Builder;
 
 use crate::settings::{ClientSettings, TokenKind};
 use crate::trigger::{ClaimChanges, Groups, TokenChanges};
-use crate::users::User;
+use crate::users::{User, is_verification};
 
 /// Signs tokens. Cognito signs ID and access tokens with different keys, so that nobody gets away with knowing one.
 #[derive(Clone)]
@@ -172,8 +172,7 @@ impl TokenSigner {
         // Attributes first: what tokens say for themselves is not for users to choose.
         let mut id = Map::new();
         for (name, value) in &user.attributes {
-            // Flags are texts in events and flags in tokens.
-            let value = if name.ends_with("_verified") { json!(value == "true") } else { json!(value) };
+            let value = if is_verification(name) { json!(value == "true") } else { json!(value) };
             id.insert(name.clone(), value);
         }
         id.extend(common(TokenKind::Id, "id"));

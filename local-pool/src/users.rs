@@ -99,6 +99,11 @@ pub(crate) fn is_attribute(name: &str) -> bool {
     STANDARD_ATTRIBUTES.contains(&name) || name.strip_prefix("custom:").is_some_and(|name| !name.is_empty())
 }
 
+/// Whether an attribute says that another one is verified: a text in events, and a flag in tokens.
+pub(crate) fn is_verification(name: &str) -> bool {
+    matches!(name, "email_verified" | "phone_number_verified")
+}
+
 impl User {
     /// A confirmed user with this address, and a `sub` that is the same at every start, so that what an application keeps
     /// of it stays true.

@@ -10,7 +10,7 @@ use crate::api::{ApiError, Parameters};
 use crate::srp::Verifier;
 use crate::tokens::uuid;
 use crate::trigger::{self, Outcome, Trigger};
-use crate::users::{Confirmation, User, UserStatus, is_attribute};
+use crate::users::{Confirmation, User, UserStatus, is_attribute, is_verification};
 
 /// A user who is about to be made.
 pub(super) struct NewUser {
@@ -236,7 +236,7 @@ pub(super) fn check_attributes(given: &Texts, by_user: bool) -> Result<(), ApiEr
             return Err(ApiError::invalid_parameter("Cannot modify the non-mutable attribute sub"));
         }
         // What is verified, the pool knows.
-        if by_user && (name == "sub" || name.ends_with("_verified")) {
+        if by_user && (name == "sub" || is_verification(name)) {
             return Err(ApiError::not_authorized("A client attempted to write unauthorized attribute"));
         }
         if !is_attribute(name) {

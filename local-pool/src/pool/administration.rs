@@ -24,8 +24,11 @@ impl Pool {
         let mut user = self.new_user(name, parameters.attributes("UserAttributes").unwrap_or_default(), true, rng)?;
         let password = match parameters.text("TemporaryPassword") {
             Some(password) => password.to_owned(),
-            // Of every class that a policy can ask for.
-            None => format!("Aa1!{:016x}", rng.random::<u64>()),
+            // Of every class and length that a policy can ask for.
+            None => {
+                let rest = 4..self.settings.shortest_password().max(20);
+                "Aa1!".chars().chain(rest.filter_map(|_| char::from_digit(rng.random_range(0..16), 16))).collect()
+            }
         };
         self.check_password(&password)?;
         user.password = Some(Verifier::new(self.short_id(), &user.username, &password, rng));

@@ -225,8 +225,9 @@ impl Pool {
                 let created = trigger::read_create(event, outcome)?;
                 let mut parameters = created.public_challenge_parameters;
                 let history = sign_in.state.history.as_deref().unwrap_or_default();
-                let is_first = history.iter().all(|entry| entry.challenge_name != "CUSTOM_CHALLENGE");
-                if is_first || self.options.username_in_later_challenges {
+                // Only the reply to InitiateAuth has it, before which nothing can have been answered.
+                let is_initiated = history.iter().all(|entry| entry.challenge_name == "SRP_A");
+                if is_initiated || self.options.username_in_later_challenges {
                     parameters.insert("USERNAME".to_owned(), sign_in.state.username.clone());
                 }
                 let pending = Pending::CustomChallenge {

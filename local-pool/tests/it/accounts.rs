@@ -288,18 +288,20 @@ fn t31_nobody_chooses_what_the_pool_knows_better() {
     let mut sign_up = |name: &str, value: &str| {
         let attributes = json!([{"Name": name, "Value": value}]);
         let call = json!({"Username": "mal@example.com", "Password": "Correct horse 1", "UserAttributes": attributes});
-        stage.complaint("SignUp", call)
+        stage.ask("SignUp", call).map_err(|error| error.message)
     };
     for name in ["sub", "email_verified", "phone_number_verified"] {
-        assert_eq!(sign_up(name, "true"), "A client attempted to write unauthorized attribute");
+        assert_eq!(sign_up(name, "true"), Err("A client attempted to write unauthorized attribute".to_owned()));
     }
     // Claims of tokens are no attributes.
     for name in ["exp", "iss", "aud", "token_use", "auth_time", "cognito:groups", "cognito:username", "custom:", "x"] {
         let why = format!("Type for attribute {{{name}}} could not be determined");
-        assert_eq!(sign_up(name, "1"), format!("Attributes did not conform to the schema: {why}"));
+        assert_eq!(sign_up(name, "1"), Err(format!("Attributes did not conform to the schema: {why}")));
     }
-    assert_eq!(sign_up("email", "alice@example.com"), "Username should be an email.");
-    assert_eq!(sign_up("email", "mal"), "Invalid email address format.");
+    assert_eq!(sign_up("email", "alice@example.com"), Err("Username should be an email.".to_owned()));
+    assert_eq!(sign_up("email", "mal"), Err("Invalid email address format.".to_owned()));
+    // What an application calls verified is its own affair.
+    assert!(sign_up("custom:id_verified", "2026-01-01").is_ok());
 }
 
 #[test]
@@ -424,6 +426,8 @@ fn pre_sign_up_decides() {
     assert_eq!(reply["User"]["UserStatus"], "FORCE_CHANGE_PASSWORD");
     let event = &stage.events[0].1;
     assert_eq!(event["triggerSource"], "PreSignUp_AdminCreateUser");
+    // An administrator comes through no app client.
+    assert_eq!(event["callerContext"]["clientId"], "CLIENT_ID_NOT_APPLICABLE");
     let attributes = json!({"email": "yan@example.com", "cognito:user_status": "FORCE_CHANGE_PASSWORD"});
     assert_eq!(event["request"]["userAttributes"], attributes);
     assert_eq!(event["request"]["validationData"], Value::Null);

@@ -52,6 +52,21 @@ fn a_user_is_made_looked_at_changed_and_deleted() {
 }
 
 #[test]
+fn a_temporary_password_of_the_pools_own_fits_its_policy() {
+    let mut stage = Stage::default();
+    for (shortest, length) in [(6, 20), (21, 21), (99, 99)] {
+        let policy = json!({
+            "MinimumLength": shortest, "RequireUppercase": true, "RequireLowercase": true, "RequireNumbers": true,
+            "RequireSymbols": true,
+        });
+        stage.ask("UpdateUserPool", json!({"Policies": {"PasswordPolicy": policy}})).unwrap();
+        stage.ask("AdminCreateUser", json!({"Username": format!("zoe{shortest}@example.com")})).unwrap();
+        let text = stage.pool.take_letters().remove(0).text;
+        assert_eq!(text.trim_end().rsplit(' ').next().unwrap().len(), length, "{text}");
+    }
+}
+
+#[test]
 fn t31_a_new_address_is_not_verified() {
     let mut stage = Stage::default();
     let update = |changes: Value| json!({"Username": "alice", "UserAttributes": changes});

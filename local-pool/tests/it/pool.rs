@@ -41,7 +41,7 @@ fn a_right_answer_gets_tokens_that_verify() {
         (&json!("id"), &json!("1client"), &json!("alice"))
     );
     assert_eq!((&id["email_verified"], &id["custom:tenant"]), (&json!(true), &json!("acme")));
-    assert_eq!(id["cognito:user_status"], Value::Null);
+    assert_eq!((&id["custom:id_verified"], &id["cognito:user_status"]), (&json!("2026-01-01"), &Value::Null));
     assert_eq!((&access["token_use"], &access["client_id"]), (&json!("access"), &json!("1client")));
     assert_eq!((&access["username"], &access["aud"]), (&json!("alice"), &Value::Null));
     assert_ne!(id["jti"], access["jti"]);

@@ -1,5 +1,7 @@
 //! A pool on a clock of the test's own, with triggers that the test plays.
 
+use std::fs;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use auth_challenge::challenge::UnixSeconds;
@@ -28,9 +30,18 @@ pub(crate) struct Stage {
     pub(crate) events: Vec<(Trigger, Value)>,
 }
 
-/// Keys take a while to make, so all tests share one pair.
+/// Keys take a while to make, so all tests share one pair, those that run in other processes, too.
 pub(crate) fn signer() -> TokenSigner {
-    static SIGNER: LazyLock<TokenSigner> = LazyLock::new(|| TokenSigner::generate(ISSUER.to_owned()).unwrap());
+    static SIGNER: LazyLock<TokenSigner> = LazyLock::new(|| {
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("signing-keys.json");
+        let kept = fs::read(&file).ok().and_then(|kept| serde_json::from_slice::<[Vec<u8>; 2]>(&kept).ok());
+        let signer = kept.and_then(|[id, access]| TokenSigner::from_pkcs8(ISSUER.to_owned(), [&id, &access]).ok());
+        signer.unwrap_or_else(|| {
+            let signer = TokenSigner::generate(ISSUER.to_owned()).unwrap();
+            fs::write(file, serde_json::to_vec(&signer.to_pkcs8().unwrap()).unwrap()).unwrap();
+            signer
+        })
+    });
     SIGNER.clone()
 }
 
@@ -42,7 +53,7 @@ pub(crate) fn users() -> Users {
             username = "alice"
             password = "Correct horse 1"
             groups = ["staff"]
-            attributes = { "custom:tenant" = "acme" }
+            attributes = { "custom:tenant" = "acme", "custom:id_verified" = "2026-01-01" }
             [[user]]
             email = "bob@example.com"
             enabled = false
