@@ -113,7 +113,7 @@ pub(crate) struct Arguments {
     /// What triggers find in userAttributes of somebody who does not exist: {}, null, or no such member
     #[arg(long, value_name = "WORD", value_enum, default_value_t = Attributes::Empty, help_heading = "What AWS leaves open")]
     unknown_user_attributes: Attributes,
-    /// Tell USERNAME with every challenge, not only with the first
+    /// Tell USERNAME with every challenge, not only with the one that a sign-in begins with
     #[arg(long, help_heading = "What AWS leaves open")]
     username_in_later_challenges: bool,
     /// Let calls that answer a challenge at the same time all reach verify-auth-challenge, not only the first
@@ -156,8 +156,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let listener = bind(arguments.port).await?;
     let mut options = arguments.options(listener, logs)?;
     if let Some(url) = &dynamodb {
-        make_limits_table(url).await?;
-        options.variables.insert(LIMITS_TABLE.to_owned(), LIMITS_TABLE_NAME.to_owned());
+        let named = std::env::var(LIMITS_TABLE).ok().filter(|table| !table.is_empty());
+        let table = named.unwrap_or_else(|| LIMITS_TABLE_NAME.to_owned());
+        make_limits_table(url, &table).await?;
+        options.variables.insert(LIMITS_TABLE.to_owned(), table);
         options.variables.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), url.clone());
     }
     let mut stop = pin!(stop_signal()?);
@@ -240,11 +242,11 @@ pub(crate) fn ours() -> BTreeMap<Trigger, String> {
     Trigger::OURS.map(|trigger| (trigger, trigger.function().to_owned())).into()
 }
 
-/// The table that local functions count in.
+/// The table that local functions count in, unless our own environment names one.
 const LIMITS_TABLE_NAME: &str = "sign-in-limits";
 
 /// Makes the table that `template.yaml` makes, unless it is there.
-async fn make_limits_table(url: &str) -> Result<(), Box<dyn Error>> {
+async fn make_limits_table(url: &str, table: &str) -> Result<(), Box<dyn Error>> {
     let attribute = AttributeDefinition::builder().attribute_name("account").attribute_type(ScalarAttributeType::S);
     let key = KeySchemaElement::builder().attribute_name("account").key_type(KeyType::Hash);
     let config = aws_sdk_dynamodb::Config::builder()
@@ -256,7 +258,7 @@ async fn make_limits_table(url: &str) -> Result<(), Box<dyn Error>> {
         .endpoint_url(url);
     let made = aws_sdk_dynamodb::Client::from_conf(config.build())
         .create_table()
-        .table_name(LIMITS_TABLE_NAME)
+        .table_name(table)
         .attribute_definitions(attribute.build()?)
         .key_schema(key.build()?)
         .billing_mode(BillingMode::PayPerRequest)
@@ -329,7 +331,9 @@ pub(crate) async fn start(mut options: Options) -> Result<Server, Box<dyn Error>
     // Settings of the functions are taken from our own environment, as `CODE_LENGTH=6 cargo run`.
     let given = |name: &str| Some((name.to_owned(), std::env::var(name).ok()?));
     options.variables.insert(CODE_KEY.to_owned(), random_key());
-    options.variables.extend(VARIABLES.iter().filter_map(|name| given(name)));
+    // Without a DynamoDB of this machine there is no table for them to count in.
+    let settings = VARIABLES.iter().filter(|name| **name != LIMITS_TABLE);
+    options.variables.extend(settings.filter_map(|name| given(name)));
     options.variables.extend(given("AWS_LAMBDA_LOG_LEVEL"));
     Ok(Server::start(options).await?)
 }

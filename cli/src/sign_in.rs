@@ -138,9 +138,9 @@ async fn pool_at(http: &Client, endpoint: &str) -> Result<Pool, reqwest::Error> 
 }
 
 async fn sign_in(http: &Client, pool: &Pool, username: &str) -> Result<(), Box<dyn Error>> {
-    let mails_before = match &pool.codes {
-        Codes::Mailbox(mailbox) => mails(http, mailbox).await?.len(),
-        Codes::Terminal => 0,
+    let newest_before = match &pool.codes {
+        Codes::Mailbox(mailbox) => mails(http, mailbox).await?.into_iter().next(),
+        Codes::Terminal => None,
     };
     println!("\n1. InitiateAuth, CUSTOM_AUTH, USERNAME={username}");
     let parameters = json!({"AuthFlow": "CUSTOM_AUTH", "AuthParameters": {"USERNAME": username}});
@@ -161,7 +161,13 @@ async fn sign_in(http: &Client, pool: &Pool, username: &str) -> Result<(), Box<d
     );
     let reply = match &pool.codes {
         Codes::Mailbox(mailbox) => {
-            answer_from_mailbox(http, pool, mailbox, mails_before, &reply, username, &length).await?
+            println!("2. Mailbox");
+            let mails = mails(http, mailbox).await?;
+            // A mailbox that is full has as many mails as before.
+            let new: Vec<&Mail> = mails.iter().take_while(|mail| Some(*mail) != newest_before.as_ref()).collect();
+            let code = code_from(&new, username, &length)?;
+            println!("3. RespondToAuthChallenge, CUSTOM_CHALLENGE, ANSWER={code}");
+            respond(http, pool, &reply, &user_id, Say::Answer(code)).await?
         }
         Codes::Terminal => answer_from_terminal(http, pool, reply, &user_id).await?,
     };
@@ -185,29 +191,15 @@ async fn sign_in(http: &Client, pool: &Pool, username: &str) -> Result<(), Box<d
     Ok(())
 }
 
-/// Takes the code from the mailbox of a local pool.
-async fn answer_from_mailbox(
-    http: &Client,
-    pool: &Pool,
-    mailbox: &str,
-    mails_before: usize,
-    challenge: &Value,
-    username: &str,
-    length: &str,
-) -> Result<Value, Box<dyn Error>> {
-    println!("2. Mailbox");
-    let mut mails = mails(http, mailbox).await?;
-    mails.truncate(mails.len().saturating_sub(mails_before));
+/// The code in the first of these mails that is to the user.
+fn code_from<'a>(mails: &[&'a Mail], username: &str, length: &str) -> Result<&'a str, Box<dyn Error>> {
     // The user may have been called by another name than the address.
     let to_username = mails.iter().find(|mail| mail.to.eq_ignore_ascii_case(username));
-    let mail = to_username.or(mails.first());
+    let mail = to_username.or(mails.first()).copied();
     let mail = mail.ok_or_else(|| format!("no mail for {username}: is there a user with this verified address?"))?;
     let code = code_in(&mail.text, length).ok_or("there is no code in the mail")?;
     println!("   \"{}\" to {}: {code}", mail.subject, mail.to);
-
-    println!("3. RespondToAuthChallenge, CUSTOM_CHALLENGE, ANSWER={code}");
-    let user_id = text(challenge, "/ChallengeParameters/USERNAME")?;
-    respond(http, pool, challenge, &user_id, Say::Answer(code)).await
+    Ok(code)
 }
 
 /// Asks for the code, and for another if it is not right, until there are tokens or an error.

@@ -39,8 +39,8 @@ fn text(output: &[u8]) -> String {
     String::from_utf8(output.to_vec()).unwrap()
 }
 
-#[test]
-fn sign_in_does_a_whole_sign_in() {
+#[tokio::test]
+async fn sign_in_does_a_whole_sign_in() {
     let (program, addresses) = start();
     let endpoint = addresses["endpoint"].as_str().unwrap();
     let Output { status, stdout, .. } = custom_auth().args(["sign-in", "--endpoint-url", endpoint]).output().unwrap();
@@ -50,6 +50,17 @@ fn sign_in_does_a_whole_sign_in() {
         assert!(stdout.contains(step), "{stdout}");
     }
     assert!(stdout.ends_with("alice@example.com is signed in.\n"), "{stdout}");
+
+    // A full mailbox has as many mails as before.
+    let mail = r#"{"FromEmailAddress":"a@example.com","Destination":{"ToAddresses":["b@example.com"]},
+        "Content":{"Simple":{"Subject":{"Data":"Subject"},"Body":{"Text":{"Data":"Text"}}}}}"#;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for _ in 0..1_000 {
+        let request = http.post(format!("{endpoint}/v2/email/outbound-emails"));
+        let sent = request.header("authorization", "AWS4-HMAC-SHA256 test").body(mail).send().await.unwrap();
+        assert!(sent.status().is_success());
+    }
+    assert!(custom_auth().args(["sign-in", "--endpoint-url", endpoint]).output().unwrap().status.success());
 
     let nobody = ["sign-in", "--endpoint-url", endpoint, "--username", "nobody@example.com"];
     let expected = "error: no mail for nobody@example.com: is there a user with this verified address?";
@@ -78,10 +89,10 @@ fn functions_around_a_sign_in_are_built_and_attached_when_they_are_named() {
 
 #[test]
 fn sign_in_starts_what_it_needs() {
-    // Behind a proxy, too.
-    let Output { status, stdout, .. } =
-        custom_auth().args(["sign-in", "--new"]).env("HTTP_PROXY", "http://127.0.0.1:1").output().unwrap();
-    assert!(status.success());
+    // Behind a proxy, too; with settings that are for a table in AWS; and where the client is asked for parameters first.
+    let set = [("HTTP_PROXY", "http://127.0.0.1:1"), ("LIMITS_TABLE", "limits"), ("PARAMETER_ROUND", "true")];
+    let Output { status, stdout, .. } = custom_auth().args(["sign-in", "--new"]).envs(set).output().unwrap();
+    assert!(status.success(), "{}", text(&stdout));
     let stdout = text(&stdout);
     assert!(stdout.starts_with("Starting the functions and a pool for this sign-in.\n"), "{stdout}");
     assert!(stdout.ends_with("alice@example.com is signed in.\n"), "{stdout}");
