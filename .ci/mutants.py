@@ -26,10 +26,12 @@ SLOW = "package(auth-challenge) & test(/r03|p_whole|g1_r26|g18|whole_domains|g4_
 BEHIND_THE_POOL = "not (package(custom-auth) & (kind(bin) | test(/^(program|tidy)::/)))"
 # The test of custom-auth-ops that deploys the functions.
 DEPLOYED = "test(/^deployed::/)"
+# The tests of custom-auth that run no function behind the pool.
+OF_THE_PROGRAM = "kind(bin) | test(/^(events|program)::/)"
 # Not tried unless it is asked for: whether it sees anything is shown by bugs that each measurement has to notice.
 MEASURES = "evidence"
 # Which packages are tried together, and the judges: packages whose tests are asked, and which of those. The first are quick, and every
-# mutant is put to them; the others are asked about what those before them missed.
+# mutant is put to them; the others are asked about what those before them missed. Where there are no others, the first are asked again.
 GROUPS = {
     "core": ([CORE], [([CORE], f"not ({SLOW})"), ([CORE, "custom-auth"], BEHIND_THE_POOL)]),
     "functions": (FUNCTIONS, [(FUNCTIONS, f"not ({SLOW})"), ([*FUNCTIONS, "custom-auth"], BEHIND_THE_POOL)]),
@@ -38,11 +40,13 @@ GROUPS = {
     "connection": (["aws-connection"], [(["aws-connection"], None)]),
     "ops": (["custom-auth-ops"], [(["custom-auth-ops"], f"not ({DEPLOYED})"), (["custom-auth-ops"], DEPLOYED)]),
     "pool": (["local-pool"], [(["local-pool"], None)]),
-    "cli": (["custom-auth"], [(["custom-auth"], None)]),
+    "cli": (["custom-auth"], [(["custom-auth"], OF_THE_PROGRAM), (["custom-auth"], f"not ({OF_THE_PROGRAM})")]),
     MEASURES: ([MEASURES], [([MEASURES], None)]),
 }
 # Tests of this one wait for much longer than they compute.
 WAITS = "custom-auth-ops"
+# How many cases the first judges draw for each property.
+FEW_CASES = "32"
 # What the short form tries: until when a code counts, and which.
 HEART = [
     "-f", "shared/src/challenge.rs", "-f", "shared/src/code.rs",
@@ -125,7 +129,7 @@ def known(group: str) -> list[dict]:
 
 def judged(
     name: str, packages: list[str], judges: tuple[list[str], str | None], *options: str,
-    workers: int = 1, shard: str = "0/1", skip: Iterable[str] = (),
+    workers: int = 1, shard: str = "0/1", skip: Iterable[str] = (), cases: str | None = None,
 ) -> list[dict]:
     """What became of each mutant of these packages but those to skip: its name, and cargo-mutants' word for the outcome."""
     tests, which = judges
@@ -143,6 +147,7 @@ def judged(
         command += [word for package in tests for word in ("--test-package", package)]
         command += ["--", "-E", which] if which else []
         environment = {"NEXTEST_PROFILE": "mutants"} | ({"NEXTEST_TEST_THREADS": "8"} if WAITS in tests else {})
+        environment |= {"PROPTEST_CASES": cases} if cases else {}
         if workers > 1:
             # What is compiled thousands of times is compiled quickly; quick tests do not need it otherwise.
             quickly = [f"[profile.dev.package.{package}]\nopt-level = 0\n" for package in packages]
@@ -169,8 +174,9 @@ def asked_in_turn(group: str, packages: list[str], judges: list, *options: str) 
     name = f"{group}-part" if options or asked.shard else group
     outcomes += judged(
         name, packages, judges[0], *options, workers=os.cpu_count() or 1, shard=asked.shard or "0/1", skip=names_of(outcomes),
+        cases=FEW_CASES,
     )
-    for number, more in enumerate(judges[1:]):
+    for number, more in enumerate(judges[1:] or judges):
         caught = [outcome for outcome in outcomes if outcome["outcome"] != "MissedMutant"]
         missed = names_of(outcomes) - names_of(caught)
         if missed:
