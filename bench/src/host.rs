@@ -83,12 +83,17 @@ impl Life {
         })
     }
 
-    /// Starts a program in valgrind, which counts its instructions.
-    pub(crate) fn begin_counted(program: &Path, variables: &BTreeMap<String, String>) -> Result<Life> {
+    /// Starts a program in valgrind, which counts its instructions, with a clock that goes as slowly.
+    pub(crate) fn begin_counted(
+        program: &Path,
+        variables: &BTreeMap<String, String>,
+        slow_clock: &Path,
+    ) -> Result<Life> {
         let mut command = Command::new("valgrind");
         command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(program);
         let mut variables = variables.clone();
         variables.insert("PATH".to_owned(), std::env::var("PATH").unwrap_or_default());
+        variables.insert("LD_PRELOAD".to_owned(), slow_clock.display().to_string());
         Ok(Life::start(command, &variables, Stdio::piped(), spawn)?.0)
     }
 

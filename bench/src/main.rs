@@ -93,12 +93,16 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
         is_init_throttled: arguments.init_throttled,
     };
     let lives = measure::lives(&plan, &subjects, &services, &mut events, &mut say)?;
+    let slow_clock = if counts { Some(workshop.slow_clock()?) } else { None };
     let mut instructions = Vec::new();
     for subject in &subjects {
-        if counts {
-            say(&format!("Counting the instructions of {}.", subject.name()))?;
-        }
-        instructions.push(if counts { Some(measure::instructions(subject, &services, &mut events)?) } else { None });
+        instructions.push(match &slow_clock {
+            Some(slow_clock) => {
+                say(&format!("Counting the instructions of {}.", subject.name()))?;
+                Some(measure::instructions(subject, &services, &mut events, slow_clock)?)
+            }
+            None => None,
+        });
     }
     let memories: Vec<u64> = plan.shares.iter().map(|(megabytes, _)| *megabytes).collect();
     let report = Report {

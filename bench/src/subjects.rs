@@ -243,13 +243,23 @@ impl Workshop {
     }
 
     fn floor(&self) -> Result<PathBuf> {
-        let program = self.folder()?.join(FLOOR);
+        self.compiled("floor.c", FLOOR, &["-static"])
+    }
+
+    /// The clock that goes as slowly as what runs in valgrind.
+    pub(crate) fn slow_clock(&self) -> Result<PathBuf> {
+        self.compiled("slow-clock.c", "slow-clock.so", &["-shared", "-fPIC"])
+    }
+
+    /// Compiles one of the files of C in this package.
+    fn compiled(&self, source: &str, to: &str, flags: &[&str]) -> Result<PathBuf> {
+        let built = self.folder()?.join(to);
         let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
         let mut command = Command::new(&compiler);
-        command.args(["-O2", "-static", "-o"]).arg(&program).arg(self.root.join("bench/floor.c"));
+        command.arg("-O2").args(flags).arg("-o").arg(&built).arg(self.root.join("bench").join(source));
         match command.status() {
-            Ok(status) if status.success() => Ok(program),
-            Ok(status) => Err(format!("the C compiler failed on the floor ({status})").into()),
+            Ok(status) if status.success() => Ok(built),
+            Ok(status) => Err(format!("the C compiler failed on {source} ({status})").into()),
             Err(error) => Err(format!("there is no C compiler {}: {error}", compiler.display()).into()),
         }
     }
