@@ -196,15 +196,19 @@ def listed(packages: list[str], *options: str) -> set[str]:
 
 
 parser = argparse.ArgumentParser()
-parser.add_argument("what", nargs="*", metavar="PACKAGE", help="what to break, or: short")
+parser.add_argument("what", nargs="*", metavar="PACKAGE", help=f"what to break, as a package or a group ({', '.join(GROUPS)}), or: short")
 parser.add_argument("--since")
 parser.add_argument("--shard")
 asked = parser.parse_args()
 short = asked.what == ["short"]
-packages = [CORE] if short else asked.what or [package for group in GROUPS.keys() - {MEASURES} for package in GROUPS[group][0]]
+packages = [CORE] if short else [
+    package
+    for what in asked.what or GROUPS.keys() - {MEASURES}
+    for package in (GROUPS[what][0] if what in GROUPS else [what])
+]
 unknown = set(packages) - {package for group in GROUPS.values() for package in group[0]}
 if unknown:
-    sys.exit(f"no such package: {', '.join(sorted(unknown))}")
+    sys.exit(f"no such package or group: {', '.join(sorted(unknown))}")
 options = list(HEART) if short else []
 if asked.since:
     WORK.mkdir(parents=True, exist_ok=True)
@@ -239,7 +243,7 @@ for title, names in [("missed", missed), ("too long", timeouts)]:
         print(f"{title}: {name}")
 if noticed or not control:
     print("The control failed: tests of something else have noticed what they cannot see, so what is caught here means nothing.")
-print(f"{len(caught)} of {len(outcomes) - len(unviable)} were caught in {time.monotonic() - began:.0f} s")
+print(f"{len(caught)} of {tried} were caught in {time.monotonic() - began:.0f} s")
 form = "short" if short else "part" if asked.what or asked.shard or asked.since else "full"
 holds = bool(control) and not noticed and not in_core and share >= LEAST_CAUGHT and len(excuses) <= MOST_EXCUSES
 print(json.dumps({
