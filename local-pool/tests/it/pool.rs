@@ -203,6 +203,10 @@ fn a_missing_user_is_imitated_and_never_gets_tokens() {
     let mut legacy = Stage::with_client(json!({"PreventUserExistenceErrors": "LEGACY"}));
     let error = legacy.initiate(json!({"USERNAME": "nobody@example.com"}), json!(null)).unwrap_err();
     assert_eq!((error.kind, &*error.message), ("UserNotFoundException", "User does not exist."));
+    // Nor is a function asked, not even the one that comes first.
+    let with_password = json!({"USERNAME": "nobody@example.com", "CHALLENGE_NAME": "SRP_A", "SRP_A": "1f2e"});
+    let error = legacy.initiate(with_password, json!(null)).unwrap_err();
+    assert_eq!((error.kind, legacy.triggers()), ("UserNotFoundException", Vec::new()));
     legacy.begin();
     assert_eq!(legacy.events[0].1["request"].get("userNotFound"), None);
 }
