@@ -28,8 +28,8 @@ impl Language {
 }
 
 /// The language for a person who wants `wished`: that very one, or else of those with the same language and script the one of the
-/// person's region, or else of the region where most speak it, or else the first. So `pt-PT` gets `pt-BR` and `iw` gets `he`; but `zh-TW`, which is
-/// written in another script, does not get `zh-Hans`.
+/// person's region, or else of the region where most speak it, or else the first. So `pt-PT` gets `pt-BR` and `iw` gets `he`; but
+/// `zh-TW`, which is written in another script, does not get `zh-Hans`.
 ///
 /// It is told by its place.
 pub(crate) fn choose(available: &[Language], wished: &LanguageTag) -> Option<usize> {

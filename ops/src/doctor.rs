@@ -58,15 +58,13 @@ async fn look(arguments: &Arguments) -> Result<Snapshot, String> {
         };
         functions.insert(trigger, seen);
     }
-    let ses = match functions.get(&Trigger::CreateAuthChallenge) {
+    let ses = match functions.get(&Trigger::CreateAuthChallenge).map(Seen::variables) {
         None => Err("there is no function that mails".to_owned()),
-        Some(function) => match function.variables() {
-            Err(why) => Err(why),
-            Ok(variables) => {
-                let variable = |name: &str| variables.get(name).filter(|value| !value.is_empty()).cloned();
-                look_at_ses(&account, &arn, &variable).await
-            }
-        },
+        Some(Err(why)) => Err(why),
+        Some(Ok(variables)) => {
+            let variable = |name: &str| variables.get(name).filter(|value| !value.is_empty()).cloned();
+            look_at_ses(&account, &arn, &variable).await
+        }
     };
     Ok(Snapshot { pool, client, expected, functions, ses, ahead })
 }
