@@ -12,7 +12,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use auth_challenge::settings::{AwsSettings, SettingsError};
@@ -62,6 +62,8 @@ struct Shared {
     keep_alive: Duration,
     /// Requests are not sent.
     rehearsing: AtomicBool,
+    /// Where the first request went. A service is in one place.
+    origin: OnceLock<Origin>,
     idle: Mutex<Option<Idle>>,
 }
 
@@ -121,8 +123,8 @@ impl Connection {
     /// `AWS_CA_BUNDLE` names no file with certificates.
     pub fn new(aws: &AwsSettings, connect_timeout: Duration) -> Result<Connection, SettingsError> {
         let tls = tls::config(aws.ca_bundle.as_deref())?;
-        let (keep_alive, rehearsing, idle) = (KEEP_ALIVE, AtomicBool::default(), Mutex::default());
-        Ok(Connection(Arc::new(Shared { tls, connect_timeout, keep_alive, rehearsing, idle })))
+        let (rehearsing, origin, idle) = (AtomicBool::default(), OnceLock::new(), Mutex::default());
+        Ok(Connection(Arc::new(Shared { tls, connect_timeout, keep_alive: KEEP_ALIVE, rehearsing, origin, idle })))
     }
 
     /// Lets the SDK make a request of which nothing is sent. What comes of it is the connection, and whatever the SDK makes only once,
@@ -133,13 +135,29 @@ impl Connection {
         self.0.rehearsing.store(false, Ordering::Relaxed);
     }
 
+    /// Makes the next request's connection if none is kept that can serve, so that the request itself takes no longer after a pause than
+    /// without one. Does nothing before the first request or rehearsal; what keeps the connection from being made, the next request tells.
+    pub async fn ready(&self) {
+        let Some(origin) = self.0.origin.get() else { return };
+        look_at_sockets().await;
+        match self.kept(origin) {
+            Some(idle) => self.keep(idle),
+            None => {
+                if let Ok(sender) = self.connect(origin).await {
+                    self.keep(Idle::now(origin.clone(), sender));
+                }
+            }
+        }
+    }
+
     async fn request(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
         let (mut parts, body) = request.into_parts();
         let origin = Origin::of(&parts.uri).ok_or_else(|| ConnectorError::user("not an http or https URL".into()))?;
+        self.0.origin.get_or_init(|| origin.clone());
         if self.0.rehearsing.load(Ordering::Relaxed) {
             let sender = self.connect(&origin).await.map_err(|error| ConnectorError::io(error.into()))?;
-            self.keep(origin, sender);
+            self.keep(Idle::now(origin, sender));
             return Err(ConnectorError::io(NeverSent("a rehearsal".into()).into()));
         }
         parts.headers.insert(HOST, origin.host_header()?);
@@ -148,10 +166,8 @@ impl Connection {
             None => Uri::from_static("/"),
         };
         let mut request = Request::from_parts(parts, body);
-        // While a function was frozen its runtime saw nothing: first it looks at its sockets, then at what the far end did to them.
-        yield_now().await;
-        yield_now().await;
-        if let Some(mut sender) = self.kept(&origin) {
+        look_at_sockets().await;
+        if let Some(Idle { mut sender, .. }) = self.kept(&origin) {
             // The far end may have closed it, which is noticed now or when the request is to be written.
             match send(&mut sender, request).await {
                 Ok(response) => return self.read(origin, sender, response).await,
@@ -176,7 +192,7 @@ impl Connection {
     ) -> Result<HttpResponse, ConnectorError> {
         let (parts, body) = response.into_parts();
         let body = Limited::new(body, LARGEST_REPLY).collect().await.map_err(ConnectorError::io)?;
-        self.keep(origin, sender);
+        self.keep(Idle::now(origin, sender));
         let response = Response::from_parts(parts, SdkBody::from(body.to_bytes()));
         HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
     }
@@ -197,20 +213,31 @@ impl Connection {
         }
     }
 
-    fn keep(&self, origin: Origin, sender: SendRequest<SdkBody>) {
-        let idle = Idle { origin, sender, since: (Instant::now(), SystemTime::now()) };
+    fn keep(&self, idle: Idle) {
         *self.0.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(idle);
     }
 
     /// Takes the connection that was kept, if it can serve.
-    fn kept(&self, origin: &Origin) -> Option<SendRequest<SdkBody>> {
+    fn kept(&self, origin: &Origin) -> Option<Idle> {
         let idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let (instant, time) = idle.since;
         let is_fresh = instant.elapsed() < self.0.keep_alive
             // A clock that was set back tells nothing.
             && time.elapsed().is_ok_and(|elapsed| elapsed < self.0.keep_alive);
-        (is_fresh && idle.origin == *origin && !idle.sender.is_closed()).then_some(idle.sender)
+        (is_fresh && idle.origin == *origin && !idle.sender.is_closed()).then_some(idle)
     }
+}
+
+impl Idle {
+    fn now(origin: Origin, sender: SendRequest<SdkBody>) -> Idle {
+        Idle { origin, sender, since: (Instant::now(), SystemTime::now()) }
+    }
+}
+
+/// While a function was frozen its runtime saw nothing: first it looks at its sockets, then at what the far end did to them.
+async fn look_at_sockets() {
+    yield_now().await;
+    yield_now().await;
 }
 
 impl Origin {

@@ -220,6 +220,32 @@ async fn a_rehearsal_connects_and_sends_nothing() {
     assert_eq!(server.requests().len(), 2);
 }
 
+#[tokio::test]
+async fn what_was_made_ready_serves_the_next_request() {
+    let server = Server::start([], None).await;
+    let connection = connection();
+    let kept_since = || connection.0.idle.lock().unwrap().as_ref().map(|idle| idle.since);
+    // Nobody knows yet where to.
+    connection.ready().await;
+    assert_eq!(kept_since(), None);
+    ask(&connection, &server.url).await.unwrap();
+    // What can serve is left as it is, as old as it is.
+    let since = kept_since();
+    connection.ready().await;
+    assert_eq!((kept_since(), server.connections()), (since, 1));
+    // What was idle for too long is made anew.
+    connection.0.idle.lock().unwrap().as_mut().unwrap().since.0 -= KEEP_ALIVE;
+    connection.ready().await;
+    assert!(kept_since() > since);
+    ask(&connection, &server.url).await.unwrap();
+    assert_eq!((server.connections(), server.requests().len()), (2, 2));
+    // And where nothing can be made, the request tells.
+    let gone = self::connection();
+    assert!(never_sent(ask(&gone, "http://127.0.0.1:1").await));
+    gone.ready().await;
+    assert!(never_sent(ask(&gone, "http://127.0.0.1:1").await));
+}
+
 #[test]
 fn r38_a_connection_shows_nothing_of_itself_to_a_log() {
     assert_eq!(format!("{:?}", connection()), "Connection");

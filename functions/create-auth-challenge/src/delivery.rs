@@ -90,6 +90,11 @@ impl Delivery {
     /// [`TriggerError::CodeNotSent`] when the first mail of a sign-in certainly was not sent. Later ones never fail the
     /// sign-in: its code has been mailed before.
     pub(crate) async fn perform(&self, challenge: &Challenge, chance: &mut impl CryptoRng) -> Result<(), TriggerError> {
+        let deadline = Instant::now() + BUDGET;
+        // Who gets no mail waits as long as others did for theirs, which after a pause would be without a connection.
+        if let (Some(connection), Deliver::Mail(_) | Deliver::Pretend(_)) = (&self.connection, &challenge.deliver) {
+            connection.ready().await;
+        }
         let begun = Instant::now();
         let (id, mail) = (challenge.state.log_id(), challenge.state.mails);
         let failed = match &challenge.deliver {
@@ -99,7 +104,7 @@ impl Delivery {
                 false
             }
             Deliver::Mail(message) => {
-                let sent = self.send(message, begun + BUDGET, chance).await;
+                let sent = self.send(message, deadline, chance).await;
                 let outage = match &sent {
                     Sent::Failed { outage, .. } => Some(*outage),
                     Sent::Taken { .. } | Sent::Unknown | Sent::NotToThisRecipient(_) | Sent::Refused(_) => None,
@@ -125,7 +130,7 @@ impl Delivery {
             }
             Deliver::Pretend(why) => {
                 let (lasts, fails) = self.observe(|observed| observed.imitate(Instant::now(), chance));
-                let end = begun + lasts;
+                let end = deadline.min(begun + lasts);
                 sleep_until(end).await;
                 self.observe(|observed| observed.woke(end.elapsed()));
                 let duration_ms = begun.elapsed().as_millis() as u64;

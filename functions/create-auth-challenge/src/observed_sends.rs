@@ -20,7 +20,7 @@ const LATE_AT_MOST: Duration = Duration::from_millis(20);
 /// The last sends of this function's environment.
 #[derive(Default)]
 pub(crate) struct ObservedSends {
-    /// How long they lasted, the newest last.
+    /// How long they lasted, the newest first.
     durations: VecDeque<Duration>,
     /// How long the last send lasted and when its failure ceases to count, if it failed.
     failure: Option<(Duration, Instant)>,

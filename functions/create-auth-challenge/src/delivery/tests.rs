@@ -296,13 +296,33 @@ async fn a_rehearsal_connects_and_mails_nothing() {
     assert_eq!((service.connections(), service.requests().len()), (1, 1));
     let alone = Service::start([taken()]).await;
     self::delivery(&alone.url).rehearse(settings().challenge.format).await;
+    connected(&alone, 1).await;
+    assert_eq!(alone.requests().len(), 0);
+}
+
+/// Waits until a service has seen so many connections.
+async fn connected(service: &Service, times: usize) {
     let connected = async {
-        while alone.connections() == 0 {
+        while service.connections() < times {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(10), connected).await.expect("a connection");
-    assert_eq!(alone.requests().len(), 0);
+}
+
+/// Without a connection a mail takes longer, by which it would tell who exists.
+#[tokio::test]
+async fn t26_r31_who_gets_no_mail_connects_like_those_who_do() {
+    // Keeps no connection.
+    let service = Service::start([taken()]).await;
+    let delivery = delivery(&service.url);
+    assert_eq!(perform(&delivery, &first(&alice())).await, Ok(()));
+    assert_eq!(perform(&delivery, &first(&nobody())).await, Ok(()));
+    connected(&service, 2).await;
+    assert_eq!(service.requests().len(), 1);
+    // The next mail finds it.
+    assert_eq!(perform(&delivery, &first(&alice())).await, Ok(()));
+    assert_eq!((service.connections(), service.requests().len()), (2, 2));
 }
 
 #[tokio::test]
