@@ -54,7 +54,9 @@ pub enum Refusal {
     Expired,
     /// The answer was right, and yet there is nobody to sign in.
     UnknownUser(WhyUnknown),
-    /// The history is none that we led to, or it is too long.
+    /// It has had as many rounds as a sign-in may have.
+    TooManyRounds,
+    /// The history is none that we led to.
     ImpossibleHistory,
 }
 
@@ -109,10 +111,13 @@ pub fn decide(
             (Action::Resend, _) => FailAuthentication(Refusal::ImpossibleHistory),
         },
         Standing::Answered { state, correct: false, .. } => {
-            if state.attempts_after(metadata.action) < state.allowed_attempts(settings.challenge.max_attempts) {
-                PresentChallenge(ChallengeName::CustomChallenge)
-            } else {
+            if state.attempts_after(metadata.action) >= state.allowed_attempts(settings.challenge.max_attempts) {
                 FailAuthentication(Refusal::AttemptsUsedUp)
+            } else if rounds.are_all() {
+                // A code that nobody could sign in with any more.
+                FailAuthentication(Refusal::TooManyRounds)
+            } else {
+                PresentChallenge(ChallengeName::CustomChallenge)
             }
         }
         Standing::Impossible => FailAuthentication(Refusal::ImpossibleHistory),

@@ -6,8 +6,8 @@ use crate::challenge::{CLOCK_TOLERANCE, ChallengeKind, ChallengeState};
 use crate::code::CodeKeys;
 use crate::user::SignIn;
 
-/// Most rounds of one sign-in. Five answers, four resends and a parameter round fit, and two resends asked for too soon;
-/// more would only swell the `Session` text, in which Cognito carries them all.
+/// Most rounds of one sign-in, with those of a password. Five answers, four resends and a parameter round fit, and two more: those of
+/// a password, or resends asked for too soon. More would only swell the `Session` text, in which Cognito carries them all.
 pub const MAX_ROUNDS: usize = 12;
 
 /// One finished round, as Cognito recorded it.
@@ -76,6 +76,11 @@ impl Rounds {
         // One more than the limit is enough to see that it was passed.
         let session = session.iter().take(MAX_ROUNDS + 1);
         session.map(|entry| Round::read(entry.as_ref(), keys, sign_in)).collect()
+    }
+
+    /// Whether another round would be one too many.
+    pub fn are_all(&self) -> bool {
+        self.0.len() >= MAX_ROUNDS
     }
 
     /// What the rounds amount to. Only histories that we could have led to count:

@@ -267,7 +267,12 @@ mod define_decides {
     #[test]
     fn f40_too_many_rounds_fail() {
         let rounds = |n| vec![attempt(0, false); n];
-        assert_eq!(decide(OPEN, &rounds(MAX_ROUNDS), RESEND, later(60)), PresentChallenge(CustomChallenge));
+        assert_eq!(decide(OPEN, &rounds(MAX_ROUNDS - 1), RESEND, later(60)), PresentChallenge(CustomChallenge));
+        // Nobody is asked for an answer that could not count.
+        let too_many = FailAuthentication(Refusal::TooManyRounds);
+        assert_eq!(decide(OPEN, &rounds(MAX_ROUNDS), RESEND, later(60)), too_many);
+        let last_is_right = [rounds(MAX_ROUNDS - 1), vec![attempt(0, true)]].concat();
+        assert_eq!(decide(OPEN, &last_is_right, ANSWER, later(60)), IssueTokens);
         let impossible = FailAuthentication(Refusal::ImpossibleHistory);
         assert_eq!(decide(OPEN, &rounds(MAX_ROUNDS + 1), RESEND, later(60)), impossible);
         assert_eq!(decide(OPEN, &rounds(1_000), RESEND, later(60)), impossible);
