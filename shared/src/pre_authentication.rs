@@ -66,7 +66,12 @@ pub fn decide(
     // The address as it stands, verified or not: a rule about domains must not be escaped by an address that is never
     // mailed. A user who does not exist has none; then the name that was typed is judged, where Cognito passes it on.
     let address = attributes.get("email").unwrap_or(&sign_in.user_name);
-    if address.rsplit_once('@').is_some_and(|(_, domain)| !settings.domains.admit(domain)) {
+    let domain = match address.rsplit_once('@') {
+        Some((_, domain)) => Some(domain),
+        // A user without an address is of no domain. Nobody knows of which somebody is who does not exist, and so has no attributes.
+        None => (!attributes.is_empty()).then_some(""),
+    };
+    if domain.is_some_and(|domain| !settings.domains.admit(domain)) {
         return Admission::Refuse(Refusal::DomainNotAdmitted);
     }
     let met = settings.required_client_metadata.iter().all(|required| {

@@ -89,6 +89,22 @@ mod pre_authentication_decides {
     }
 
     #[test]
+    fn a_user_without_an_address_is_of_no_allowed_domain() {
+        let decide = |variable, attributes: &[(&str, &str)]| {
+            let sign_in = SignIn { user_name: "bob".to_owned(), ..sign_in() };
+            let settings = settings(PreAuthenticationSettings::from_vars, &[(variable, "example.com")]);
+            pre_authentication::decide(settings.as_ref().unwrap(), &sign_in, &map(attributes), &map(&[]))
+        };
+        for attributes in [&[("sub", "b0b")][..], &[("sub", "b0b"), ("email", "")], &[("email", "bob")]] {
+            let refused = Admission::Refuse(Refusal::DomainNotAdmitted);
+            assert_eq!(decide("ALLOWED_EMAIL_DOMAINS", attributes), refused, "{attributes:?}");
+            assert_eq!(decide("BLOCKED_EMAIL_DOMAINS", attributes), Admission::Admit, "{attributes:?}");
+        }
+        // Whoever does not exist has no attributes, and learns nothing here.
+        assert_eq!(decide("ALLOWED_EMAIL_DOMAINS", &[]), Admission::Admit);
+    }
+
+    #[test]
     fn required_metadata_has_to_be_there_and_equal() {
         let refused = Admission::Refuse(Refusal::MetadataNotAccepted);
         let present = [("REQUIRED_CLIENT_METADATA", "termsAccepted")];
