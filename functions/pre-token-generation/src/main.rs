@@ -20,8 +20,10 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         let user = User::read(false, &request.user_attributes, &settings.recipients);
         match decide(&settings, source, client, &user, SystemTime::now().into()) {
             Tokens::Issue(claims) => {
-                tracing::info!(source = ?source, claims = claims.is_some(), client, "tokens_issued");
-                response(header.version.as_deref(), claims, &request.group_configuration)
+                let says_more = claims.is_some();
+                let response = response(header.version.as_deref(), claims, &request.group_configuration)?;
+                tracing::info!(source = ?source, claims = says_more, client, "tokens_issued");
+                Ok(response)
             }
             Tokens::Refuse(way_round) => {
                 tracing::warn!(source = ?source, reason = ?way_round, client, "tokens_refused");
