@@ -270,7 +270,7 @@ pub enum ErrorCode {
     CodeMismatch,
     /// The code was mailed a moment ago; see `resendAfter`.
     ResendTooSoon,
-    /// This sign-in has had all its mails.
+    /// There is no other mail: this sign-in has had all of its own, or the account has, or nobody could count them.
     ResendLimit,
 }
 

@@ -69,8 +69,8 @@ pub struct Next {
 impl Next {
     /// Decides what the next round is about.
     ///
-    /// The first one, and the one after a parameter round, get a new nonce and a mail. Every later one repeats the challenge
-    /// before it: the same code with the same end, and a mail only when the client asked for one and may have it.
+    /// The first one, and the one after a parameter round, get a new nonce, and a mail where it is about a code. Every later one repeats
+    /// the challenge before it: the same code with the same end, and a mail only when the client asked for one and may have it.
     ///
     /// # Errors
     ///

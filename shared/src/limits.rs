@@ -6,8 +6,9 @@
 //! the old one is still there, before a mail is sent or what was found out about an answer is told. Then of any number of
 //! attempts at once exactly as many pass as the limits allow, and no count is lost.
 //!
-//! Limits act on beginning a sign-in. A challenge that is live can be answered, whatever strangers did meanwhile, until the
-//! account has had as many wrong answers in a row as NIST allows at all.
+//! Limits act on beginning a sign-in. A challenge that is live can be answered, whatever strangers did meanwhile (but for one who
+//! began a few seconds before and shares it, [`Account::start`]), until the account has had as many wrong answers in a row as NIST
+//! allows at all.
 
 use std::time::Duration;
 
