@@ -22,6 +22,8 @@ async function open(options, address = endpoint) {
   // Nothing from elsewhere.
   page.on('request', request => assert(request.url().startsWith(address) || request.url() === 'data:,', request.url()));
   await page.goto(address);
+  // Which a browser does when it first draws the page.
+  await page.waitForFunction(() => document.activeElement.id === 'username');
   return page;
 }
 
@@ -302,6 +304,25 @@ await isAt(japanese, 'done');
 assert.ok((await japanese.locator('#result').boundingBox()).y >= 0);
 await shot(japanese, 'done-phone-ja-light');
 await japanese.close();
+
+// Functions of others say nothing of a code: then any text is an answer.
+const stranger = await open(DESKTOP);
+await stranger.route(`${endpoint}/`, async route => {
+  const response = await route.fetch();
+  const json = await response.json();
+  if (json.ChallengeParameters?.nextStep !== 'PROVIDE_AUTH_PARAMETERS') json.ChallengeParameters = {question: 'pet'};
+  await route.fulfill({response, json});
+});
+await stranger.click('#begin button');
+await isAt(stranger, 'answer');
+assert.equal(await stranger.textContent('#sent') + await stranger.textContent('p:has(> #wait)'), '');
+await newestCode(stranger);
+const sentToStranger = metadata(stranger);
+await stranger.fill('#code', ' a cat');
+await stranger.keyboard.press('Enter');
+await stranger.waitForFunction(() => document.getElementById('code').value === '');
+assert.equal(sentToStranger.length, 1);
+await stranger.close();
 
 // The language is the browser's, or the next best; then the one that was asked for, also at the next visit.
 for (const [locale, language] of [['pt-PT', 'pt-BR'], ['zh-CN', 'zh-Hans'], ['zh-TW', 'en'], ['sv', 'en']]) {

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import secrets
 import urllib.request
 
 
@@ -40,7 +41,9 @@ def main():
     cognito = boto3.client("cognito-idp", endpoint_url=pool["endpoint"], region_name=pool["region"], config=config)
 
     def sign_up(**metadata):
-        return cognito.sign_up(ClientId=pool["clientId"], Username=email, ClientMetadata=metadata)
+        return cognito.sign_up(
+            ClientId=pool["clientId"], Username=email, Password=secrets.token_urlsafe() + "Aa1-", ClientMetadata=metadata
+        )
 
     def sign_in(**metadata):
         begun = cognito.initiate_auth(

@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement
 use clap::ValueEnum;
 use clap::builder::{NonEmptyStringValueParser, RangedU64ValueParser};
 use local_pool::build;
-use local_pool::invocation::{InvocationOptions, LambdaEndpoint};
+use local_pool::invocation::{InvocationOptions, LambdaEndpoint, function_name};
 use local_pool::lambda::{LogSink, Program};
 use local_pool::pool::{PoolOptions, UnknownUserAttributes};
 use local_pool::server::{Addresses, Options, Server, bind};
@@ -218,8 +218,8 @@ impl Arguments {
                 return Err(format!("--command {name}=… and --function {name}= contradict each other").into());
             }
             // It may have been given a name of its own.
-            let name = options.triggers.entry(*trigger).or_insert_with(|| trigger.function().to_owned());
-            options.programs.insert(name.clone(), Program::from_command(command));
+            let function = options.triggers.entry(*trigger).or_insert_with(|| trigger.function().to_owned());
+            options.programs.insert(function_name(function).to_owned(), Program::from_command(command));
         }
         if options.triggers.contains_key(&Trigger::PreTokenGeneration) {
             let config = json!({"PreTokenGenerationConfig": {"LambdaVersion": self.pre_token_generation}});
@@ -346,4 +346,35 @@ pub(crate) fn workspace() -> &'static Path {
 fn random_key() -> String {
     let mut rng = UnwrapErr(SysRng);
     (0..64).map(|_| char::from(b'a' + rng.random_range(0..26))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at a surprise")]
+
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[tokio::test]
+    async fn a_command_serves_a_function_by_whatever_it_is_called() {
+        for (called, name) in [
+            ("mine", "mine"),
+            ("mine:live", "mine"),
+            ("arn:aws:lambda:eu-west-1:111122223333:function:mine:live", "mine"),
+        ] {
+            let function = format!("PreSignUp={called}");
+            let line = ["local", "--function", &function, "--command", "PreSignUp=run"];
+            let logs: LogSink = Arc::new(|_, _| {});
+            let options = Line::parse_from(line).arguments.options(bind(0).await.unwrap(), logs).unwrap();
+            assert_eq!(options.triggers[&Trigger::PreSignUp], called);
+            assert!(options.programs.contains_key(name), "{called}");
+        }
+    }
 }

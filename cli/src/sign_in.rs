@@ -77,20 +77,20 @@ impl From<Local> for Pool {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    // No trigger keeps a pool longer than three times 5 s.
-    let http = || Client::builder().timeout(Duration::from_secs(30));
     if let Some(client_id) = arguments.client_id {
+        // A trigger keeps Cognito waiting for three times 5 s at most.
+        let http = Client::builder().timeout(Duration::from_secs(30));
         let (endpoint, http) = match (arguments.endpoint_url, &arguments.region) {
-            (Some(url), _) => (url.trim_end_matches('/').to_owned(), http().no_proxy().build()?),
-            (None, Some(region)) => (aws(region), http().build()?),
+            (Some(url), _) => (url.trim_end_matches('/').to_owned(), http.no_proxy().build()?),
+            (None, Some(region)) => (aws(region), http.build()?),
             (None, None) => return Err("say where the app client is: --region, or --endpoint-url".into()),
         };
         println!("Using the app client {client_id} at {endpoint}.");
         let pool = Pool { endpoint, client_id, user_pool_id: None, codes: Codes::Terminal };
         return sign_in(&http, &pool, &arguments.username).await;
     }
-    // The pool is on this machine.
-    let http = http().no_proxy().build()?;
+    // The pool is on this machine, and waits as long for a trigger as it was told to.
+    let http = Client::builder().no_proxy().build()?;
     let default = format!("http://127.0.0.1:{DEFAULT_PORT}");
     let running = match &arguments.endpoint_url {
         Some(endpoint) => Some(pool_at(&http, endpoint).await.map_err(|error| {

@@ -122,9 +122,11 @@ impl Invoker {
     }
 }
 
-/// The name in a function's ARN, `arn:aws:lambda:<region>:<account>:function:<name>[:<alias>]`, or what is no ARN.
-pub(crate) fn function_name(arn: &str) -> &str {
-    arn.split(':').nth(6).unwrap_or(arn)
+/// The name of a function that is called by its ARN, `arn:aws:lambda:<region>:<account>:function:<name>[:<alias>]`, or as
+/// `<name>[:<alias>]`.
+pub fn function_name(function: &str) -> &str {
+    let name = if function.starts_with("arn:") { 6 } else { 0 };
+    function.split(':').nth(name).unwrap_or(function)
 }
 
 /// Something that serves Lambda's Invoke operation: `cargo lambda watch`, `sam local start-lambda`, another local pool.

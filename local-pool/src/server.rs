@@ -423,6 +423,8 @@ fn permit(permissions: &mut Permissions, addresses: &Addresses, arn: &str) {
 fn function_variables(addresses: &Addresses, given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let ours = [
         ("AWS_REGION", addresses.region.as_str()),
+        // Which is the one that Python's SDK reads.
+        ("AWS_DEFAULT_REGION", addresses.region.as_str()),
         ("AWS_ACCESS_KEY_ID", "local"),
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("AWS_SESSION_TOKEN", "local"),
@@ -649,7 +651,7 @@ async fn send_email(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
 
 /// Lambda's Invoke operation, synchronous.
 async fn invoke(State(app): State<Arc<App>>, Path(name): Path<String>, event: Bytes) -> Response {
-    let Some(function) = app.invoker.functions.get(&name) else {
+    let Some(function) = app.invoker.functions.get(function_name(&name)) else {
         let error = json!({"Type": "User", "Message": format!("Function not found: {name:.64}")});
         return (StatusCode::NOT_FOUND, [("x-amzn-errortype", "ResourceNotFoundException")], Json(error))
             .into_response();

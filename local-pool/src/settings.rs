@@ -222,6 +222,13 @@ impl PoolSettings {
         self.0.get("AutoVerifiedAttributes").as_array().is_some_and(|list| list.contains(&json!("email")))
     }
 
+    /// Whether people may sign in with codes of Cognito's own, without which nobody can be without a password.
+    pub fn sends_codes_itself(&self) -> bool {
+        let factors = &self.0.get("Policies")["SignInPolicy"]["AllowedFirstAuthFactors"];
+        let factors = factors.as_array().map(Vec::as_slice).unwrap_or_default();
+        factors.iter().any(|factor| factor == "EMAIL_OTP" || factor == "SMS_OTP")
+    }
+
     /// Whether only administrators may make users.
     pub fn only_admins_create_users(&self) -> bool {
         self.0.get("AdminCreateUserConfig")["AllowAdminCreateUserOnly"] == true

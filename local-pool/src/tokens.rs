@@ -45,6 +45,8 @@ pub(crate) struct AccessToken {
     pub(crate) username: String,
     pub(crate) origin_jti: Option<String>,
     pub(crate) event_id: String,
+    /// `exp`.
+    pub(crate) expires_at: u64,
     /// Whether it serves for the user pool API.
     pub(crate) has_scope: bool,
 }
@@ -197,16 +199,22 @@ impl TokenSigner {
         Ok((self.id.sign(&id)?, self.access.sign(&access)?))
     }
 
-    /// Reads an access token of ours that has not expired at `now`.
-    pub(crate) fn read_access_token(&self, token: &str, now: UnixSeconds) -> Option<AccessToken> {
+    /// Whether we signed this: it is an ID or access token.
+    pub(crate) fn has_signed(&self, token: &str) -> bool {
+        self.id.open(token).is_some() || self.access.open(token).is_some()
+    }
+
+    /// Reads an access token of ours.
+    pub(crate) fn read_access_token(&self, token: &str) -> Option<AccessToken> {
         let claims = self.access.open(token)?;
         let text = |claim: &str| claims[claim].as_str().map(ToOwned::to_owned);
         let is_ours = claims["token_use"] == "access" && claims["iss"] == self.issuer.as_str();
         let scopes = text("scope").unwrap_or_default();
-        (is_ours && claims["exp"].as_u64()? > now.0).then_some(AccessToken {
+        is_ours.then_some(AccessToken {
             username: text("username")?,
             origin_jti: text("origin_jti"),
             event_id: text("event_id")?,
+            expires_at: claims["exp"].as_u64()?,
             has_scope: scopes.split(' ').any(|scope| scope == SCOPE),
         })
     }

@@ -92,9 +92,11 @@ function render() {
   $('status').textContent = told ? words[told] : '';
   if (verified !== null) $('verified').textContent = verified ? words.verified : words.notVerified;
   if (challenge) {
+    // Functions of others may say nothing of this.
     const {codeLength, codeAlphabet, attemptsLeft} = challenge.parameters;
-    fill($('sent'), words.sent, {who: challenge.typed, length: count(codeAlphabet, Number(codeLength))});
-    $('attempts').textContent = count('attempts', Number(attemptsLeft));
+    const length = SYMBOL[codeAlphabet] && count(codeAlphabet, Number(codeLength));
+    fill($('sent'), length ? words.sent : '', {who: challenge.typed, length});
+    $('attempts').textContent = attemptsLeft ? count('attempts', Number(attemptsLeft)) : '';
   }
   tick();
 }
@@ -104,7 +106,7 @@ function tick() {
   const {expiresAt, resendAfter} = challenge.parameters;
   const seconds = until => Math.max(0, Math.ceil(until - Date.now() / 1000));
   const [left, wait] = [seconds(expiresAt), seconds(resendAfter)];
-  fill($('expires'), words[left ? 'expires' : 'expired'], {time: clock(left)});
+  fill($('expires'), expiresAt ? words[left ? 'expires' : 'expired'] : '', {time: clock(left)});
   $('wait').textContent = wait ? count('wait', wait) : '';
   $('resend').disabled = busy || wait > 0;
 }
@@ -223,9 +225,10 @@ async function verify(token) {
 // A digit of any script, and the twenty letters in either case, as the functions read them.
 const SYMBOL = {digits: '\\p{Nd}', letters: '[B-DF-HJ-NP-TV-XZb-df-hj-np-tv-xz]'};
 
-// The code that a text is, however it was copied out of a mail, or null.
+// The code that a text is, however it was copied out of a mail, or null. Where nobody says what a code looks like, any text is one.
 function codeIn(text) {
   const {codeAlphabet, codeLength} = challenge.parameters;
+  if (!SYMBOL[codeAlphabet]) return text.trim() || null;
   const code = text.replace(/[\s\p{Pd}\p{Cf}]/gu, '');
   return new RegExp(`^${SYMBOL[codeAlphabet]}{${codeLength}}$`, 'u').test(code) ? code : null;
 }

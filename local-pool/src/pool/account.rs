@@ -30,8 +30,10 @@ impl Pool {
             return Err(ApiError::not_authorized("SignUp is not permitted for this user pool"));
         }
         let password = parameters.text("Password");
-        if let Some(password) = password {
-            self.check_password(password)?;
+        match password {
+            Some(password) => self.check_password(password)?,
+            None if self.settings.sends_codes_itself() => {}
+            None => return Err(ApiError::missing_parameter("Password")),
         }
         let mut user = self.new_user(name, parameters.attributes("UserAttributes").unwrap_or_default(), false, rng)?;
         user.password = password.map(|password| Verifier::new(self.short_id(), &user.username, password, rng));
@@ -188,7 +190,8 @@ impl Pool {
             let message = "Invalid verification code provided, please try again.";
             ApiError::new("CodeMismatchException", message)
         };
-        let missing = if hides { mismatch } else { ApiError::user_not_found };
+        let not_found = || ApiError::new("UserNotFoundException", "Username/client id combination not found.");
+        let missing = if hides { mismatch } else { not_found };
         let user = self.users.find_mut(name).ok_or_else(missing)?;
         if user.status != UserStatus::Unconfirmed {
             let message = format!("User cannot be confirmed. Current status is {}", user.status.name());

@@ -197,8 +197,12 @@ impl Pool {
             let message = "Token revocation is not enabled for the client.";
             return Err(ApiError::new("UnsupportedOperationException", message));
         }
+        let token = parameters.required("Token")?;
+        if self.tokens.has_signed(token) {
+            return Err(ApiError::new("UnsupportedTokenTypeException", "Only refresh tokens can be revoked."));
+        }
         // A token that is none is no error (RFC 7009 §2.2).
-        if let Some(token) = self.read_refresh_token(parameters.required("Token")?) {
+        if let Some(token) = self.read_refresh_token(token) {
             if token.client_id != self.client.client_id() {
                 return Err(ApiError::new("UnauthorizedException", "The token was not issued to this client."));
             }
@@ -212,7 +216,10 @@ impl Pool {
     pub(super) fn bearer(&self, parameters: &Parameters, now: UnixSeconds) -> Result<&User, ApiError> {
         let token = parameters.required("AccessToken")?;
         let invalid = || ApiError::not_authorized("Invalid Access Token");
-        let token = self.tokens.read_access_token(token, now).ok_or_else(invalid)?;
+        let token = self.tokens.read_access_token(token).ok_or_else(invalid)?;
+        if now.0 >= token.expires_at {
+            return Err(ApiError::not_authorized("Access Token has expired"));
+        }
         let user = self.users.get(&token.username).ok_or_else(ApiError::user_not_found)?;
         if token.origin_jti.is_some_and(|jti| self.revoked.contains(&jti)) || !self.is_current(user, &token.event_id) {
             return Err(ApiError::not_authorized("Access Token has been revoked"));

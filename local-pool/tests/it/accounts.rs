@@ -65,7 +65,7 @@ fn tokens_expire_when_the_client_says_so() {
     stage.now = UnixSeconds(NOW.0 + 599);
     assert!(get_user(&mut stage, &tokens).is_ok());
     stage.now = UnixSeconds(NOW.0 + 600);
-    assert_eq!(get_user(&mut stage, &tokens).unwrap_err(), "Invalid Access Token");
+    assert_eq!(get_user(&mut stage, &tokens).unwrap_err(), "Access Token has expired");
     stage.now = UnixSeconds(NOW.0 + 7_199);
     assert!(refresh(&mut stage, &tokens).is_ok());
     stage.now = UnixSeconds(NOW.0 + 7_200);
@@ -99,6 +99,11 @@ fn a_revoked_sign_in_is_over_and_no_other() {
     assert!(get_user(&mut stage, &two).is_ok() && refresh(&mut stage, &two).is_ok());
     // A token that is none is no error (RFC 7009 §2.2).
     assert!(stage.ask("RevokeToken", json!({"Token": "nonsense"})).is_ok());
+    // But one with which nothing is revoked would be taken for a success.
+    for kind in ["IdToken", "AccessToken"] {
+        let error = stage.ask("RevokeToken", json!({"Token": two[kind]})).unwrap_err();
+        assert_eq!(error.kind, "UnsupportedTokenTypeException", "{kind}");
+    }
 
     let mut stage = Stage::with_client(json!({"EnableTokenRevocation": false}));
     let tokens = stage.sign_in();
@@ -222,7 +227,7 @@ fn somebody_signs_up_confirms_and_signs_in() {
 #[test]
 fn a_code_proves_the_address_that_it_was_mailed_to() {
     let mut stage = Stage::default();
-    stage.ask("SignUp", json!({"Username": "zoe@example.com"})).unwrap();
+    stage.ask("SignUp", json!({"Username": "zoe@example.com", "Password": "Correct horse 1"})).unwrap();
     let code = stage.pool.take_letters()[0].text.trim().rsplit(' ').next().unwrap().to_owned();
     let moved = json!([{"Name": "email", "Value": "zoe@example.org"}]);
     stage.ask("AdminUpdateUserAttributes", json!({"Username": "zoe@example.com", "UserAttributes": moved})).unwrap();
@@ -235,15 +240,32 @@ fn a_code_proves_the_address_that_it_was_mailed_to() {
 #[test]
 fn a_pool_that_verifies_no_addresses_mails_no_codes_and_believes_none() {
     let mut stage = Stage::default();
-    stage.ask("SignUp", json!({"Username": "zoe@example.com"})).unwrap();
+    stage.ask("SignUp", json!({"Username": "zoe@example.com", "Password": "Correct horse 1"})).unwrap();
     let code = stage.pool.take_letters()[0].text.trim().rsplit(' ').next().unwrap().to_owned();
     stage.ask("UpdateUserPool", json!({"AutoVerifiedAttributes": ["phone_number"]})).unwrap();
     stage.ask("ConfirmSignUp", json!({"Username": "zoe@example.com", "ConfirmationCode": code})).unwrap();
     let zoe = stage.ask("AdminGetUser", json!({"Username": "zoe@example.com"})).unwrap();
     assert_eq!(zoe["UserStatus"], "CONFIRMED");
     assert!(zoe["UserAttributes"].as_array().unwrap().contains(&json!({"Name": "email_verified", "Value": "false"})));
-    let reply = stage.ask("SignUp", json!({"Username": "yan@example.com"})).unwrap();
+    let reply = stage.ask("SignUp", json!({"Username": "yan@example.com", "Password": "Correct horse 1"})).unwrap();
     assert_eq!((reply.get("CodeDeliveryDetails"), stage.pool.take_letters()), (None, Vec::new()));
+}
+
+#[test]
+fn who_signs_up_needs_a_password_unless_cognito_mails_codes_itself() {
+    let mut stage = Stage::default();
+    let sign_up = json!({"Username": "zoe@example.com"});
+    assert_eq!(stage.complaint("SignUp", sign_up.clone()), "Missing required parameter Password");
+    for (factors, is_enough) in [
+        (json!(["PASSWORD", "WEB_AUTHN"]), false),
+        (json!(["PASSWORD", "EMAIL_OTP"]), true),
+        (json!(["SMS_OTP"]), true),
+    ] {
+        let policies = json!({"SignInPolicy": {"AllowedFirstAuthFactors": factors}});
+        let mut stage = Stage::default();
+        stage.ask("UpdateUserPool", json!({"Policies": policies})).unwrap();
+        assert_eq!(stage.ask("SignUp", sign_up.clone()).is_ok(), is_enough, "{policies}");
+    }
 }
 
 #[test]
@@ -275,7 +297,7 @@ fn what_a_sign_up_cannot_be() {
         assert_eq!(error.message, format!("Password did not conform with policy: {complaint}"));
     }
     // Without a password there is none.
-    stage.ask("SignUp", json!({"Username": "zoe@example.com"})).unwrap();
+    stage.ask("SignUp", json!({"Username": "zoe@example.com", "Password": "Correct horse 1"})).unwrap();
     let only_admins = json!({"AdminCreateUserConfig": {"AllowAdminCreateUserOnly": true}});
     stage.ask("UpdateUserPool", only_admins).unwrap();
     let error = stage.ask("SignUp", sign_up("yan@example.com", "Correct horse 1")).unwrap_err();
@@ -401,7 +423,7 @@ fn pre_sign_up_decides() {
     let flags = json!({"autoConfirmUser": true, "autoVerifyEmail": false, "autoVerifyPhone": true});
     let verified = |attributes: Value| {
         let mut stage = with();
-        let call = json!({"Username": "zoe@example.com", "UserAttributes": attributes});
+        let call = json!({"Username": "zoe@example.com", "Password": "Correct horse 1", "UserAttributes": attributes});
         stage.call("SignUp", call, |_, event| returned(event, flags.clone())).unwrap();
         let zoe = stage.ask("AdminGetUser", json!({"Username": "zoe@example.com"})).unwrap();
         let attributes = zoe["UserAttributes"].as_array().unwrap();

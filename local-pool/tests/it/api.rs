@@ -111,7 +111,7 @@ fn texts_have_the_lengths_of_the_model() {
 fn good_calls(stage: &mut Stage) -> Vec<(&'static str, Value)> {
     let session = stage.begin()["Session"].clone();
     let tokens = stage.sign_in();
-    stage.ask("SignUp", json!({"Username": "pending@example.com"})).unwrap();
+    stage.ask("SignUp", json!({"Username": "pending@example.com", "Password": "Correct horse 1"})).unwrap();
     let code = stage.pool.take_letters()[0].text.trim().rsplit(' ').next().unwrap().to_owned();
     let attributes = json!([{"Name": "name", "Value": "New"}]);
     let alice = json!({"Username": "alice", "UserPoolId": "eu-west-1_LocalPool"});

@@ -149,7 +149,7 @@ async fn where_everything_is_is_told_and_so_it_is() {
 #[tokio::test]
 async fn mails_of_the_pool_and_of_functions_are_in_one_mailbox() {
     let pool = try_start(|_| ()).await.unwrap();
-    pool.call("SignUp", json!({"Username": "zoe@example.com"})).await.unwrap();
+    pool.call("SignUp", json!({"Username": "zoe@example.com", "Password": "Correct horse 1"})).await.unwrap();
     let send = async |authorization: &str, body: Value| {
         let request = pool.http.post(format!("{}/v2/email/outbound-emails", pool.addresses.endpoint));
         let reply = request.header("authorization", authorization).body(body.to_string()).send().await.unwrap();
@@ -253,7 +253,10 @@ async fn a_function_here_has_all_its_tries_whether_it_is_warm_or_not() {
     });
     let pool = pool.await.unwrap();
     for _ in 0..2 {
-        let error = pool.call("SignUp", json!({"Username": "zoe@example.com"})).await.unwrap_err();
+        let error = pool
+            .call("SignUp", json!({"Username": "zoe@example.com", "Password": "Correct horse 1"}))
+            .await
+            .unwrap_err();
         assert_eq!(error, "PreSignUp invocation failed due to error Socket timeout while invoking Lambda function.");
         let mut lines = pool.lines.lock().unwrap();
         let tries = lines.iter().filter(|line| line.contains("no answer within 0.2 s, try")).count();
@@ -291,6 +294,7 @@ async fn a_function_that_runs_here_is_told_of_and_invoked_as_by_lambda() {
     }
     for (name, value) in [
         ("AWS_REGION", "eu-west-1"),
+        ("AWS_DEFAULT_REGION", "eu-west-1"),
         ("AWS_ENDPOINT_URL_SESV2", endpoint),
         ("AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER", endpoint),
         ("AWS_SAM_LOCAL", "true"),
@@ -306,7 +310,9 @@ async fn a_function_that_runs_here_is_told_of_and_invoked_as_by_lambda() {
         let error = header("x-amz-function-error").or(header("x-amzn-errortype"));
         (reply.status().as_u16(), error, reply.json::<Value>().await.unwrap())
     };
-    assert_eq!(invoke("pre-sign-up", "\"one\"").await, (200, None, json!("one")));
+    for function in ["pre-sign-up", "pre-sign-up:live", "arn:aws:lambda:eu-west-1:000000000000:function:pre-sign-up"] {
+        assert_eq!(invoke(function, "\"one\"").await, (200, None, json!("one")));
+    }
     let unhandled = Some("Unhandled".to_owned());
     assert_eq!(invoke("pre-sign-up", "\"fail\"").await, (200, unhandled, json!({"errorMessage": "no"})));
     let missing = Some("ResourceNotFoundException".to_owned());
@@ -339,7 +345,12 @@ async fn a_reply_that_is_none_is_explained_and_every_event_is_recorded() {
             options.record = Some(folder.clone());
         });
         let pool = pool.await.unwrap();
-        assert_eq!(pool.call("SignUp", json!({"Username": "zoe@example.com"})).await.unwrap_err(), error);
+        assert_eq!(
+            pool.call("SignUp", json!({"Username": "zoe@example.com", "Password": "Correct horse 1"}))
+                .await
+                .unwrap_err(),
+            error
+        );
         assert_eq!(*pool.lines.lock().unwrap(), lines);
         let recorded = fs::read_to_string(folder.join("pre-sign-up/0001.json")).unwrap();
         assert_eq!(serde_json::from_str::<Value>(&recorded).unwrap()["triggerSource"], "PreSignUp_SignUp");
@@ -547,7 +558,9 @@ async fn calls_at_once_all_end_up_in_the_file() {
     let file = file("state-at-once.json");
     let pool = try_start(|options| options.state = Some(file.clone())).await.unwrap();
     let sign_up = async |n: u32| {
-        pool.call("SignUp", json!({"Username": format!("user{n}@example.com")})).await.unwrap();
+        pool.call("SignUp", json!({"Username": format!("user{n}@example.com"), "Password": "Correct horse 1"}))
+            .await
+            .unwrap();
         // As soon as a call is answered, it is in the file.
         assert!(fs::read_to_string(&file).unwrap().contains(&format!("user{n}@example.com")));
     };
