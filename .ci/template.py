@@ -1,7 +1,9 @@
 """What template.yaml comes to once SAM has expanded it: who may do what."""
 
 import json
+import os
 import re
+import subprocess
 import sys
 
 from samtranslator.parser.parser import Parser
@@ -193,6 +195,51 @@ assert client["AuthSessionValidity"] * 60 >= longest_code
 # The key is made by Secrets Manager and stands nowhere in the template or its outputs.
 assert resources["CodeKey"]["Properties"]["GenerateSecretString"]["PasswordLength"] >= 32
 assert sorted(template["Outputs"]) == sorted([*(f"{name}FunctionArn" for name in CONDITIONS), "UserPoolClientId", "UserPoolId"])
+
+# What the functions would not start with is not deployed, as far as a template can tell; and all else is.
+def value(expression, parameters):
+    [(function, given)] = expression.items() if isinstance(expression, dict) else [("", expression)]
+    if function == "Ref":
+        return parameters[given]
+    values = [value(each, parameters) for each in given] if isinstance(given, list) else given
+    match function:
+        case "Fn::Equals": return values[0] == values[1]
+        case "Fn::Not": return not values[0]
+        case "Fn::And": return all(values)
+        case "Fn::Or": return any(values)
+        case "Fn::Contains": return values[1] in values[0]
+        case "": return values
+
+
+def is_deployed(parameters):
+    return all(
+        value(assertion["Assert"], parameters)
+        for rule in template["Rules"].values() if value(rule["RuleCondition"], parameters)
+        for assertion in rule["Assertions"]
+    )
+
+
+DEFAULTS = {name: str(parameter.get("Default")) for name, parameter in template["Parameters"].items()}
+for changed, expected in [
+    ({}, True), ({"CodeLength": "6"}, False), ({"CodeLength": "6", "MailsPerDay": "1"}, False), ({"CodeLength": "7"}, False),
+    ({"CodeLength": "7", "MaxAttempts": "1"}, False), ({"CodeLength": "7", "MailsPerDay": "9"}, True), ({"CodeLength": "9"}, True),
+    ({"CodeLength": "6", "CodeAlphabet": "letters"}, True), ({"CodeLength": "6", "AcceptRisk": "0.03"}, True),
+    ({"CountAcrossSignIns": "false"}, False), ({"CountAcrossSignIns": "false", "CodeAlphabet": "letters"}, False),
+    ({"CountAcrossSignIns": "false", "CodeAlphabet": "letters", "CodeLength": "10"}, True),
+    ({"CountAcrossSignIns": "false", "AcceptRisk": "1"}, True),
+]:
+    parameters = DEFAULTS | changed
+    environment = {
+        "CODE_ALPHABET": parameters["CodeAlphabet"], "CODE_LENGTH": parameters["CodeLength"],
+        "MAX_ATTEMPTS": parameters["MaxAttempts"], "MAILS_PER_DAY": parameters["MailsPerDay"],
+    }
+    if parameters["CountAcrossSignIns"] == "true":
+        environment["LIMITS_TABLE"] = "limits"
+    risk = subprocess.run(
+        ["cargo", "run", "--quiet", "--", "risk"], env=os.environ | environment, check=True, stdout=subprocess.PIPE, text=True,
+    )
+    chance = float(re.search(r"Chance that one is right +([0-9.e+-]+)", risk.stdout)[1])
+    assert (chance <= float(parameters["AcceptRisk"])) == is_deployed(parameters) == expected, (changed, chance)
 
 # The console shows each parameter once.
 groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]

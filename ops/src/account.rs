@@ -499,7 +499,10 @@ fn told<E: ProvideErrorMetadata + Error + 'static>(operation: &str, error: &SdkE
     };
     if causes(error).any(|cause| cause.is::<CredentialsError>()) {
         words
-            .push_str(" (sign in as for the AWS CLI: AWS_PROFILE, `aws sso login`, or AWS_ACCESS_KEY_ID and its like)");
+            .push_str(
+            " (sign in as for the AWS CLI: AWS_PROFILE, `aws sso login`, or AWS_ACCESS_KEY_ID and its like; after `aws login`: \
+             eval \"$(aws configure export-credentials --format env)\")",
+        );
     }
     format!("{operation}: {}", words.split_whitespace().collect::<Vec<_>>().join(" "))
 }

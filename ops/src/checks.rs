@@ -68,8 +68,19 @@ pub struct Ses {
     pub account: Known<Members>,
     /// The identity that lets us send from the address, and `GetEmailIdentity` of it.
     pub identity: Known<Option<(String, Members)>>,
-    /// The configuration set and `GetConfigurationSet` of it, if there has to be one.
-    pub configuration_set: Option<(String, Known<Option<Members>>)>,
+    /// The configuration set that mails are sent with, if there is one.
+    pub configuration_set: Option<ConfigurationSet>,
+}
+
+/// A configuration set of SES.
+#[derive(Clone, Debug)]
+pub struct ConfigurationSet {
+    /// Its name.
+    pub name: String,
+    /// Whether the function names none, and SES takes the one that the identity has as its default.
+    pub is_of_identity: bool,
+    /// `GetConfigurationSet` of it.
+    pub described: Known<Option<Members>>,
 }
 
 /// What a check comes to.
@@ -582,16 +593,24 @@ fn ses(seen: &Snapshot, findings: &mut Findings) {
     }
     match &ses.configuration_set {
         None => findings.ok("configuration set", "none"),
-        Some((name, Err(why))) => findings.not_checked(format!("configuration set {name}"), why),
-        Some((name, Ok(None))) => {
-            let mend = "make it, or take it out of SES_CONFIGURATION_SET: no mail is sent";
-            findings.add("configuration set", Status::Wrong, format!("there is no {name}"), mend);
-        }
-        Some((name, Ok(Some(set)))) => {
-            let is_on = set.get("SendingOptions").is_none_or(|options| options["SendingEnabled"] != false);
-            let found = format!("{name}, {}", if is_on { "sending" } else { "sending is stopped" });
-            findings.that("configuration set", is_on, Status::Wrong, found, "turn its sending on");
-        }
+        Some(ConfigurationSet { name, is_of_identity, described }) => match described {
+            Err(why) => findings.not_checked(format!("configuration set {name}"), why),
+            Ok(None) => {
+                let mend = "make it, or take it out of SES_CONFIGURATION_SET: no mail is sent";
+                findings.add("configuration set", Status::Wrong, format!("there is no {name}"), mend);
+            }
+            Ok(Some(set)) if set.get("SendingOptions").is_some_and(|options| options["SendingEnabled"] == false) => {
+                let found = format!("{name}, sending is stopped");
+                findings.add("configuration set", Status::Wrong, found, "turn its sending on");
+            }
+            Ok(Some(_)) if *is_of_identity => {
+                let found =
+                    format!("{name} of the identity, which SES lets only those send with whose policy names it");
+                let mend = "set SES_CONFIGURATION_SET to it, and allow create-auth-challenge ses:SendEmail on it";
+                findings.add("configuration set", Status::Warning, found, mend);
+            }
+            Ok(Some(_)) => findings.ok("configuration set", format!("{name}, sending")),
+        },
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use crate::account::{Account, PoolArn, Target};
 use crate::attach::Which;
-use crate::checks::{Known, Seen, Ses, Snapshot, Status, check};
+use crate::checks::{ConfigurationSet, Known, Seen, Ses, Snapshot, Status, check};
 use crate::settings::Members;
 use crate::triggers::{Arn, Trigger, lambda_config};
 use auth_challenge::settings::{SES_CONFIGURATION_SET, SES_FROM_ADDRESS, SES_IDENTITY_ARN, SES_REGION};
@@ -79,8 +79,17 @@ async fn look_at_ses(account: &Account, pool: &PoolArn, variable: &dyn Fn(&str) 
         Some(arn) => one_of(&ses, vec![arn.rsplit('/').next().unwrap_or_default().to_owned()]).await,
         None => one_of(&ses, identities(&from)).await,
     };
-    let configuration_set = match variable(SES_CONFIGURATION_SET) {
-        Some(name) => Some((name.clone(), ses.configuration_set(&name).await)),
+    let named = variable(SES_CONFIGURATION_SET);
+    let is_of_identity = named.is_none();
+    let of_identity = || match &identity {
+        Ok(Some((_, identity))) => identity.get("ConfigurationSetName")?.as_str().map(str::to_owned),
+        Ok(None) | Err(_) => None,
+    };
+    let configuration_set = match named.or_else(of_identity) {
+        Some(name) => {
+            let described = ses.configuration_set(&name).await;
+            Some(ConfigurationSet { name, is_of_identity, described })
+        }
         None => None,
     };
     Ok(Ses { from, account: ses.account().await, identity, configuration_set })

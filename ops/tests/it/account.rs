@@ -133,7 +133,8 @@ async fn who_is_elsewhere_wants_credentials_and_may_have_stacks() {
     account.endpoint = account.endpoint.replace("127.0.0.1", "0.0.0.0");
     let nobody = [("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
     let ended = account.run_in(&["doctor"], &nobody);
-    let words = "(sign in as for the AWS CLI: AWS_PROFILE, `aws sso login`, or AWS_ACCESS_KEY_ID and its like)";
+    let words = "(sign in as for the AWS CLI: AWS_PROFILE, `aws sso login`, or AWS_ACCESS_KEY_ID and its like; after `aws login`: \
+                 eval \"$(aws configure export-credentials --format env)\")";
     assert!(ended.error().starts_with("DescribeUserPool: ") && ended.error().ends_with(words), "{ended:?}");
     account.fates(|operation, _| match operation {
         "ListStackResources" => Fate::Replace(json!({"not": "CloudFormation's language"})),

@@ -1,7 +1,7 @@
 //! `doctor`: a table of what it finds, and what it does when there is something that it may not see.
 
 use custom_auth_ops::account::FunctionFacts;
-use custom_auth_ops::checks::{self, Finding, Seen, Ses, Snapshot, Status};
+use custom_auth_ops::checks::{self, ConfigurationSet, Finding, Known, Seen, Ses, Snapshot, Status};
 use custom_auth_ops::settings::Members;
 use custom_auth_ops::triggers::Trigger::{
     CreateAuthChallenge as Create, DefineAuthChallenge as Define, VerifyAuthChallengeResponse as Verify,
@@ -64,13 +64,16 @@ fn good() -> Snapshot {
                     "MailFromAttributes": {"MailFromDomain": "mail.example.com", "MailFromDomainStatus": "SUCCESS"},
                 })),
             ))),
-            configuration_set: Some((
-                "set".to_owned(),
-                Ok(Some(members(json!({"SendingOptions": {"SendingEnabled": true}})))),
-            )),
+            configuration_set: Some(configuration_set(Ok(Some(members(
+                json!({"SendingOptions": {"SendingEnabled": true}}),
+            ))))),
         }),
         ahead: Ok(0),
     }
+}
+
+fn configuration_set(described: Known<Option<Members>>) -> ConfigurationSet {
+    ConfigurationSet { name: "set".to_owned(), is_of_identity: false, described }
 }
 
 fn others(findings: Vec<Finding>) -> Vec<String> {
@@ -483,16 +486,20 @@ fn r46_t49_t50_f03_to_f06_each_mistake_in_ses_is_found() {
     );
     check(&|seen| ses(seen).configuration_set = None, &[]);
     check(
-        &|seen| ses(seen).configuration_set = Some(("set".to_owned(), Ok(None))),
+        &|seen| ses(seen).configuration_set = Some(configuration_set(Ok(None))),
         &["wrong: configuration set: there is no set"],
     );
     let stopped = members(json!({"SendingOptions": {"SendingEnabled": false}}));
     check(
-        &|seen| ses(seen).configuration_set = Some(("set".to_owned(), Ok(Some(stopped.clone())))),
+        &|seen| ses(seen).configuration_set = Some(configuration_set(Ok(Some(stopped.clone())))),
         &["wrong: configuration set: set, sending is stopped"],
     );
     check(
-        &|seen| ses(seen).configuration_set = Some(("set".to_owned(), Err("no".to_owned()))),
+        &|seen| ses(seen).configuration_set.as_mut().unwrap().is_of_identity = true,
+        &["warning: configuration set: set of the identity, which SES lets only those send with whose policy names it"],
+    );
+    check(
+        &|seen| ses(seen).configuration_set = Some(configuration_set(Err("no".to_owned()))),
         &["not checked: configuration set set: no"],
     );
 }
@@ -616,4 +623,39 @@ async fn r46_the_identity_is_the_one_that_ses_would_take() {
         identity("doctor-identity", named("111122223333"), 0).await,
         "not-checked: arn:aws:ses:eu-west-1:111122223333:identity/example.org is in another account"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r46_the_configuration_set_is_the_one_that_ses_would_take() {
+    let account = account("doctor-configuration-set").await;
+    account.run(&["attach", "--stack", "sign-in"]).output();
+    for (named, of_identity, expected) in [
+        (Some("ours"), Some("theirs"), "ok: ours, sending"),
+        (
+            None,
+            Some("theirs"),
+            "warning: theirs of the identity, which SES lets only those send with whose policy names it",
+        ),
+        (None, None, "ok: none"),
+    ] {
+        account.fates(move |operation, _| match operation {
+            "GetFunctionConfiguration" => {
+                let mut variables = json!({"SES_FROM_ADDRESS": "sign-in@example.com"});
+                if let Some(named) = named {
+                    variables["SES_CONFIGURATION_SET"] = json!(named);
+                }
+                Fate::Replace(json!({"State": "Active", "Timeout": 5, "Environment": {"Variables": variables}}))
+            }
+            "GetEmailIdentity" => {
+                Fate::Replace(json!({"VerifiedForSendingStatus": true, "ConfigurationSetName": of_identity}))
+            }
+            _ => Fate::Pass,
+        });
+        let findings: Vec<Value> = serde_json::from_str(&account.run(&["doctor", "--json"]).stdout).unwrap();
+        let finding = findings.iter().find(|finding| finding["check"] == "configuration set").unwrap();
+        assert_eq!(
+            format!("{}: {}", finding["status"].as_str().unwrap(), finding["found"].as_str().unwrap()),
+            expected
+        );
+    }
 }
