@@ -26,7 +26,7 @@ SLOW = "package(auth-challenge) & test(/r03|p_whole|g1_r26|g18|whole_domains|g4_
 BEHIND_THE_POOL = "not (package(custom-auth) & (kind(bin) | test(/^(program|tidy)::/)))"
 # The test of custom-auth-ops that deploys the functions.
 DEPLOYED = "test(/^deployed::/)"
-# The tests of custom-auth that run no function.
+# The tests of custom-auth that start it.
 OF_THE_PROGRAM = "kind(bin) | test(/^program::/)"
 # Not tried unless it is asked for: whether it sees anything is shown by bugs that each measurement has to notice.
 MEASURES = "evidence"
@@ -157,7 +157,7 @@ def judged(
             # Where everything is built: what others wrote need not be built again.
             environment["CARGO_TARGET_DIR"] = str(pathlib.Path("target").resolve())
         environment = {**os.environ, **environment}
-        if workers == 1 and "custom-auth" in tests:
+        if "custom-auth" in tests:
             # Its tests build the functions, which from nothing takes longer than a test may.
             subprocess.run(["cargo", "build", "--quiet", "--workspace"], cwd=tree, env=environment, check=True)
         running.append((out, subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)))
