@@ -4,8 +4,9 @@
 //! an environment. Anything wrong is an error that names the variable and what it has to be, never what it was.
 
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::{self, Display};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use tracing::Level;
@@ -227,13 +228,13 @@ impl ChallengeSettings {
             Alphabet::Digits => 8,
             Alphabet::Letters => 10,
         };
-        let length = number(vars, CODE_LENGTH, default_length, code::MIN_LENGTH as u64, code::MAX_LENGTH as u64)?;
-        let format = usize::try_from(length).ok().and_then(|length| CodeFormat::new(alphabet, length));
+        let length = number(vars, CODE_LENGTH, default_length, code::MIN_LENGTH, code::MAX_LENGTH)?;
         Ok(ChallengeSettings {
             keys: code_keys(vars)?,
-            format: format.ok_or_else(|| SettingsError::new(CODE_LENGTH, "a length that codes can have"))?,
+            format: CodeFormat::new(alphabet, length)
+                .ok_or_else(|| SettingsError::new(CODE_LENGTH, "a length that codes can have"))?,
             validity: Duration::from_secs(number(vars, CODE_VALIDITY_SECONDS, 600, 60, 600)?),
-            max_attempts: count(vars, MAX_ATTEMPTS, 3, 1, 5)?,
+            max_attempts: number(vars, MAX_ATTEMPTS, 3, 1, 5)?,
         })
     }
 }
@@ -557,7 +558,7 @@ impl CreateSettings {
         Ok(CreateSettings {
             challenge: ChallengeSettings::from_vars(vars)?,
             recipients: RecipientSettings::from_vars(vars)?,
-            max_mails: count(vars, MAX_MAILS, 3, 1, 5)?,
+            max_mails: number(vars, MAX_MAILS, 3, 1, 5)?,
             resend_after: Duration::from_secs(number(vars, RESEND_AFTER_SECONDS, 30, 10, 300)?),
             parameter_round: flag(vars, PARAMETER_ROUND)?,
             show_destination: one_of(
@@ -699,19 +700,14 @@ impl LimitsSettings {
     /// Names the variable that cannot be used.
     pub fn from_vars(vars: Lookup<'_>) -> Result<LimitsSettings, SettingsError> {
         let ChallengeSettings { format, max_attempts, validity, .. } = ChallengeSettings::from_vars(vars)?;
-        let number = |variable, default, from, to| {
-            let number = number(vars, variable, default, from, to)?;
-            u32::try_from(number)
-                .map_err(|_| SettingsError::new(variable, format!("a whole number from {from} to {to}")))
-        };
         let settings = LimitsSettings {
             table: limits_table(vars)?,
             limits: Limits {
-                mail_burst: number(MAIL_BURST, 3, 1, 10)?,
-                mail_interval: Duration::from_secs(number(MAIL_INTERVAL_SECONDS, 60, 10, 3_600)?.into()),
-                mails_per_day: number(MAILS_PER_DAY, 20, 1, 200)? as usize,
-                slow_down_after: number(SLOW_DOWN_AFTER_FAILURES, 10, 3, 50)?,
-                latch_after: number(LATCH_AFTER_FAILURES, 100, 10, 100)?,
+                mail_burst: number(vars, MAIL_BURST, 3, 1, 10)?,
+                mail_interval: Duration::from_secs(number(vars, MAIL_INTERVAL_SECONDS, 60, 10, 3_600)?),
+                mails_per_day: number(vars, MAILS_PER_DAY, 20, 1, 200)?,
+                slow_down_after: number(vars, SLOW_DOWN_AFTER_FAILURES, 10, 3, 50)?,
+                latch_after: number(vars, LATCH_AFTER_FAILURES, 100, 10, 100)?,
                 max_attempts,
                 validity,
             },
@@ -873,15 +869,16 @@ fn code_keys(vars: Lookup<'_>) -> Result<CodeKeys, SettingsError> {
     })
 }
 
-fn number(vars: Lookup<'_>, variable: &'static str, default: u64, from: u64, to: u64) -> Result<u64, SettingsError> {
+fn number<T: Copy + Display + FromStr + PartialOrd>(
+    vars: Lookup<'_>,
+    variable: &'static str,
+    default: T,
+    from: T,
+    to: T,
+) -> Result<T, SettingsError> {
     let Some(text) = vars(variable) else { return Ok(default) };
     let number = text.parse().ok().filter(|number| (from..=to).contains(number));
     number.ok_or_else(|| SettingsError::new(variable, format!("a whole number from {from} to {to}")))
-}
-
-fn count(vars: Lookup<'_>, variable: &'static str, default: u8, from: u8, to: u8) -> Result<u8, SettingsError> {
-    let number = number(vars, variable, default.into(), from.into(), to.into())?;
-    u8::try_from(number).map_err(|_| SettingsError::new(variable, format!("a whole number from {from} to {to}")))
 }
 
 /// One of a few words; the first is the default.
