@@ -41,8 +41,8 @@ use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-/// How long a connection is kept for the next request. A function that is frozen for longer would find a dead one, and could not
-/// know whether what it wrote to it was taken.
+/// How long a connection serves. A function that is frozen for longer would find a dead one, and could not know whether what it wrote to
+/// it was taken. This counts from its making, not from its last request, or the time of a later request would tell of those before it.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// For a rehearsal. It takes a few milliseconds where all is well; where it does not, whoever waits for the first event has better use for
 /// the rest of Cognito's 5 s.
@@ -71,8 +71,8 @@ struct Shared {
 struct Idle {
     origin: Origin,
     sender: SendRequest<SdkBody>,
-    /// By two clocks, because one of them may stand still while a function is frozen.
-    since: (Instant, SystemTime),
+    /// When it was made, by two clocks, because one of them may stand still while a function is frozen.
+    made: (Instant, SystemTime),
 }
 
 /// Where requests go.
@@ -143,8 +143,8 @@ impl Connection {
         match self.kept(origin) {
             Some(idle) => self.keep(idle),
             None => {
-                if let Ok(sender) = self.connect(origin).await {
-                    self.keep(Idle::now(origin.clone(), sender));
+                if let Ok(made) = self.connect(origin).await {
+                    self.keep(made);
                 }
             }
         }
@@ -156,8 +156,8 @@ impl Connection {
         let origin = Origin::of(&parts.uri).ok_or_else(|| ConnectorError::user("not an http or https URL".into()))?;
         self.0.origin.get_or_init(|| origin.clone());
         if self.0.rehearsing.load(Ordering::Relaxed) {
-            let sender = self.connect(&origin).await.map_err(|error| ConnectorError::io(error.into()))?;
-            self.keep(Idle::now(origin, sender));
+            let made = self.connect(&origin).await.map_err(|error| ConnectorError::io(error.into()))?;
+            self.keep(made);
             return Err(ConnectorError::io(NeverSent("a rehearsal".into()).into()));
         }
         parts.headers.insert(HOST, origin.host_header()?);
@@ -167,37 +167,32 @@ impl Connection {
         };
         let mut request = Request::from_parts(parts, body);
         look_at_sockets().await;
-        if let Some(Idle { mut sender, .. }) = self.kept(&origin) {
+        if let Some(mut kept) = self.kept(&origin) {
             // The far end may have closed it, which is noticed now or when the request is to be written.
-            match send(&mut sender, request).await {
-                Ok(response) => return self.read(origin, sender, response).await,
+            match send(&mut kept.sender, request).await {
+                Ok(response) => return self.read(kept, response).await,
                 Err(NotSent::Never(_, unsent)) => request = *unsent,
                 Err(NotSent::Perhaps(error)) => return Err(ConnectorError::io(error.into())),
             }
         }
-        let mut sender = self.connect(&origin).await.map_err(|error| ConnectorError::io(error.into()))?;
-        match send(&mut sender, request).await {
-            Ok(response) => self.read(origin, sender, response).await,
+        let mut made = self.connect(&origin).await.map_err(|error| ConnectorError::io(error.into()))?;
+        match send(&mut made.sender, request).await {
+            Ok(response) => self.read(made, response).await,
             Err(NotSent::Never(error, _)) => Err(ConnectorError::io(NeverSent(error.into()).into())),
             Err(NotSent::Perhaps(error)) => Err(ConnectorError::io(error.into())),
         }
     }
 
     /// Reads the reply to its end, and keeps the connection for the next request.
-    async fn read(
-        &self,
-        origin: Origin,
-        sender: SendRequest<SdkBody>,
-        response: Response<Incoming>,
-    ) -> Result<HttpResponse, ConnectorError> {
+    async fn read(&self, idle: Idle, response: Response<Incoming>) -> Result<HttpResponse, ConnectorError> {
         let (parts, body) = response.into_parts();
         let body = Limited::new(body, LARGEST_REPLY).collect().await.map_err(ConnectorError::io)?;
-        self.keep(Idle::now(origin, sender));
+        self.keep(idle);
         let response = Response::from_parts(parts, SdkBody::from(body.to_bytes()));
         HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
     }
 
-    async fn connect(&self, origin: &Origin) -> Result<SendRequest<SdkBody>, NeverSent> {
+    async fn connect(&self, origin: &Origin) -> Result<Idle, NeverSent> {
         let connecting = async {
             let stream = TcpStream::connect((origin.host.as_str(), origin.port)).await?;
             stream.set_nodelay(true)?;
@@ -208,7 +203,8 @@ impl Connection {
             speak_http(tokio_rustls::TlsConnector::from(Arc::clone(&self.0.tls)).connect(name, stream).await?).await
         };
         match timeout(self.0.connect_timeout, connecting).await {
-            Ok(connected) => connected.map_err(NeverSent),
+            Ok(Ok(sender)) => Ok(Idle { origin: origin.clone(), sender, made: (Instant::now(), SystemTime::now()) }),
+            Ok(Err(error)) => Err(NeverSent(error)),
             Err(_) => Err(NeverSent(io::Error::from(io::ErrorKind::TimedOut).into())),
         }
     }
@@ -220,17 +216,11 @@ impl Connection {
     /// Takes the connection that was kept, if it can serve.
     fn kept(&self, origin: &Origin) -> Option<Idle> {
         let idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let (instant, time) = idle.since;
+        let (instant, time) = idle.made;
         let is_fresh = instant.elapsed() < self.0.keep_alive
             // A clock that was set back tells nothing.
             && time.elapsed().is_ok_and(|elapsed| elapsed < self.0.keep_alive);
         (is_fresh && idle.origin == *origin && !idle.sender.is_closed()).then_some(idle)
-    }
-}
-
-impl Idle {
-    fn now(origin: Origin, sender: SendRequest<SdkBody>) -> Idle {
-        Idle { origin, sender, since: (Instant::now(), SystemTime::now()) }
     }
 }
 

@@ -224,19 +224,15 @@ async fn a_rehearsal_connects_and_sends_nothing() {
 async fn what_was_made_ready_serves_the_next_request() {
     let server = Server::start([], None).await;
     let connection = connection();
-    let kept_since = || connection.0.idle.lock().unwrap().as_ref().map(|idle| idle.since);
     // Nobody knows yet where to.
     connection.ready().await;
-    assert_eq!(kept_since(), None);
+    assert!(connection.0.idle.lock().unwrap().is_none());
     ask(&connection, &server.url).await.unwrap();
-    // What can serve is left as it is, as old as it is.
-    let since = kept_since();
     connection.ready().await;
-    assert_eq!((kept_since(), server.connections()), (since, 1));
-    // What was idle for too long is made anew.
-    connection.0.idle.lock().unwrap().as_mut().unwrap().since.0 -= KEEP_ALIVE;
+    assert_eq!(server.connections(), 1);
+    // What is too old is made anew.
+    older(&connection, KEEP_ALIVE);
     connection.ready().await;
-    assert!(kept_since() > since);
     ask(&connection, &server.url).await.unwrap();
     assert_eq!((server.connections(), server.requests().len()), (2, 2));
     // And where nothing can be made, the request tells.
@@ -244,6 +240,30 @@ async fn what_was_made_ready_serves_the_next_request() {
     assert!(never_sent(ask(&gone, "http://127.0.0.1:1").await));
     gone.ready().await;
     assert!(never_sent(ask(&gone, "http://127.0.0.1:1").await));
+}
+
+/// As if so much time had passed since the connection was made.
+fn older(connection: &Connection, by: Duration) {
+    connection.0.idle.lock().unwrap().as_mut().unwrap().made.0 -= by;
+}
+
+/// A request after it would tell by its time.
+#[tokio::test]
+async fn r31_a_connection_does_not_show_whether_it_was_used() {
+    for is_used in [false, true] {
+        let server = Server::start([], None).await;
+        let connection = connection();
+        ask(&connection, &server.url).await.unwrap();
+        older(&connection, KEEP_ALIVE * 6 / 10);
+        connection.ready().await;
+        if is_used {
+            ask(&connection, &server.url).await.unwrap();
+        }
+        assert_eq!(server.connections(), 1);
+        older(&connection, KEEP_ALIVE * 6 / 10);
+        ask(&connection, &server.url).await.unwrap();
+        assert_eq!(server.connections(), 2, "used {is_used}");
+    }
 }
 
 #[test]
@@ -290,17 +310,17 @@ async fn a_connection_that_the_far_end_closed_is_made_anew_and_each_request_arri
 }
 
 #[tokio::test]
-async fn a_connection_that_was_idle_for_too_long_is_not_used() {
+async fn a_connection_that_is_too_old_is_not_used() {
     let server = Server::start([], None).await;
     let connection = connection();
     ask(&connection, &server.url).await.unwrap();
     for by_which_clock in 0..3 {
-        if let Some(Idle { since, .. }) = connection.0.idle.lock().unwrap().as_mut() {
+        if let Some(Idle { made, .. }) = connection.0.idle.lock().unwrap().as_mut() {
             match by_which_clock {
-                0 => since.0 -= KEEP_ALIVE,
-                1 => since.1 -= KEEP_ALIVE,
+                0 => made.0 -= KEEP_ALIVE,
+                1 => made.1 -= KEEP_ALIVE,
                 // Set back: nobody knows.
-                _ => since.1 += KEEP_ALIVE,
+                _ => made.1 += KEEP_ALIVE,
             }
         }
         ask(&connection, &server.url).await.unwrap();

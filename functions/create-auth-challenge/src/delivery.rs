@@ -187,7 +187,7 @@ impl Delivery {
             .content(EmailContent::builder().simple(simple).build());
         match timeout_at(deadline.min(Instant::now() + ATTEMPT), request.send()).await {
             Ok(result) => judge(result, &self.settings),
-            // The connection has its own, shorter limit, so the request was on its way.
+            // The connection has its own, shorter limit, so the request was on its way, or might have been had the deadline been later.
             Err(_) => Attempt::Over(Sent::Unknown),
         }
     }
