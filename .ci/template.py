@@ -196,7 +196,7 @@ assert client["AuthSessionValidity"] * 60 >= longest_code
 assert resources["CodeKey"]["Properties"]["GenerateSecretString"]["PasswordLength"] >= 32
 assert sorted(template["Outputs"]) == sorted([*(f"{name}FunctionArn" for name in CONDITIONS), "UserPoolClientId", "UserPoolId"])
 
-# What the functions would not start with is not deployed, as far as a template can tell; and all else is.
+# What the functions would not start with is not deployed, as far as a template can tell; and nothing else is refused.
 def value(expression, parameters):
     [(function, given)] = expression.items() if isinstance(expression, dict) else [("", expression)]
     if function == "Ref":
@@ -221,7 +221,8 @@ def is_deployed(parameters):
 
 DEFAULTS = {name: str(parameter.get("Default")) for name, parameter in template["Parameters"].items()}
 for changed, expected in [
-    ({}, True), ({"CodeLength": "6"}, False), ({"CodeLength": "6", "MailsPerDay": "1"}, False), ({"CodeLength": "7"}, False),
+    ({}, True), ({"CodeLength": "6"}, False), ({"CodeLength": "6", "MailsPerDay": "1"}, False),
+    ({"CodeLength": "6", "MailsPerDay": "1", "MaxAttempts": "2"}, True), ({"CodeLength": "7"}, False),
     ({"CodeLength": "7", "MaxAttempts": "1"}, False), ({"CodeLength": "7", "MailsPerDay": "9"}, True), ({"CodeLength": "9"}, True),
     ({"CodeLength": "6", "CodeAlphabet": "letters"}, True), ({"CodeLength": "6", "AcceptRisk": "0.03"}, True),
     ({"CountAcrossSignIns": "false"}, False), ({"CountAcrossSignIns": "false", "CodeAlphabet": "letters"}, False),

@@ -592,11 +592,18 @@ fn ses(seen: &Snapshot, findings: &mut Findings) {
         }
     }
     match &ses.configuration_set {
-        None => findings.ok("configuration set", "none"),
+        None => match &ses.identity {
+            // Which may have one.
+            Err(why) => findings.not_checked("configuration set", why),
+            Ok(_) => findings.ok("configuration set", "none"),
+        },
         Some(ConfigurationSet { name, is_of_identity, described }) => match described {
             Err(why) => findings.not_checked(format!("configuration set {name}"), why),
             Ok(None) => {
-                let mend = "make it, or take it out of SES_CONFIGURATION_SET: no mail is sent";
+                let mend = match is_of_identity {
+                    true => "make it, or take it from the identity: no mail is sent",
+                    false => "make it, or take it out of SES_CONFIGURATION_SET: no mail is sent",
+                };
                 findings.add("configuration set", Status::Wrong, format!("there is no {name}"), mend);
             }
             Ok(Some(set)) if set.get("SendingOptions").is_some_and(|options| options["SendingEnabled"] == false) => {

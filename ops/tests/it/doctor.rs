@@ -485,6 +485,11 @@ fn r46_t49_t50_f03_to_f06_each_mistake_in_ses_is_found() {
         &["warning: MAIL FROM: amazonses.com: SPF says nothing about your domain"],
     );
     check(&|seen| ses(seen).configuration_set = None, &[]);
+    let unknown = |seen: &mut Snapshot| {
+        ses(seen).identity = Err("no".to_owned());
+        ses(seen).configuration_set = None;
+    };
+    check(&unknown, &["not checked: SES identity: no", "not checked: configuration set: no"]);
     check(
         &|seen| ses(seen).configuration_set = Some(configuration_set(Ok(None))),
         &["wrong: configuration set: there is no set"],
