@@ -27,7 +27,7 @@ BEHIND_THE_POOL = "not (package(custom-auth) & (kind(bin) | test(/^(program|tidy
 # The test of custom-auth-ops that deploys the functions.
 DEPLOYED = "test(/^deployed::/)"
 # The tests of custom-auth that start it.
-OF_THE_PROGRAM = "kind(bin) | test(/^program::/)"
+OF_THE_PROGRAM = "kind(bin) | test(/^program::|every_event_is_answered/)"
 # Not tried unless it is asked for: whether it sees anything is shown by bugs that each measurement has to notice.
 MEASURES = "evidence"
 # Which packages are tried together, and the judges: packages whose tests are asked, and which of those. The first are quick, and every
@@ -40,7 +40,7 @@ GROUPS = {
     "connection": (["aws-connection"], [(["aws-connection"], None)]),
     "ops": (["custom-auth-ops"], [(["custom-auth-ops"], f"not ({DEPLOYED})"), (["custom-auth-ops"], DEPLOYED)]),
     "pool": (["local-pool"], [(["local-pool"], None)]),
-    "cli": (["custom-auth"], [(["custom-auth"], OF_THE_PROGRAM), (["custom-auth"], f"not ({OF_THE_PROGRAM})")]),
+    "cli": (["custom-auth"], [(["custom-auth"], OF_THE_PROGRAM)]),
     MEASURES: ([MEASURES], [([MEASURES], None)]),
 }
 # Tests of this one wait for much longer than they compute.

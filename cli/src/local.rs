@@ -362,6 +362,64 @@ mod tests {
         arguments: Arguments,
     }
 
+    async fn options(line: &[&str]) -> Options {
+        let line = Line::parse_from([&["local"], line].concat());
+        line.arguments.options(bind(0).await.unwrap(), Arc::new(|_: &str, _: &str| {})).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_aws_leaves_open_is_as_the_options_say() {
+        let all = [
+            "--pre-authentication-in-custom-flow",
+            "--unknown-user-attributes=absent",
+            "--username-in-later-challenges",
+            "--max-session-length=2048",
+            "--concurrent-answers-to-session",
+        ];
+        let chosen = PoolOptions {
+            pre_authentication_in_custom_flow: true,
+            unknown_user_attributes: UnknownUserAttributes::Absent,
+            username_in_later_challenges: true,
+            max_session_length: 2_048,
+            concurrent_answers_to_session: true,
+            ..PoolOptions::default()
+        };
+        for (line, expected) in [(&all[..], chosen), (&[], PoolOptions::default())] {
+            assert_eq!(format!("{:?}", options(line).await.pool), format!("{expected:?}"));
+        }
+        let null = options(&["--unknown-user-attributes=null"]).await.pool;
+        assert_eq!(null.unknown_user_attributes, UnknownUserAttributes::Null);
+    }
+
+    #[tokio::test]
+    async fn triggers_and_the_client_are_as_the_options_say() {
+        let Options { client_settings, client_secret, invocation, record, state, pool_settings, .. } = options(&[
+            "--trigger-timeout=700",
+            "--trigger-tries=2",
+            "--deliveries=3",
+            "--auth-session-validity=3",
+            "--explicit-auth-flows=ALLOW_CUSTOM_AUTH,ALLOW_USER_SRP_AUTH",
+            "--prevent-user-existence-errors=LEGACY",
+            "--client-secret=secret",
+            "--record=events",
+            "--state=pool.json",
+            "--function=PreTokenGeneration=pre-token-generation",
+            "--pre-token-generation=V2_0",
+        ])
+        .await;
+        assert_eq!(invocation, InvocationOptions { timeout: Duration::from_millis(700), tries: 2, deliveries: 3 });
+        let expected = json!({
+            "AuthSessionValidity": 3, "ExplicitAuthFlows": ["ALLOW_CUSTOM_AUTH", "ALLOW_USER_SRP_AUTH"],
+            "PreventUserExistenceErrors": "LEGACY",
+        });
+        for (name, value) in expected.as_object().unwrap() {
+            assert_eq!(&client_settings[name], value, "{name}");
+        }
+        assert_eq!(client_secret.as_deref(), Some("secret"));
+        assert_eq!((record, state), (Some("events".into()), Some("pool.json".into())));
+        assert_eq!(pool_settings["LambdaConfig"]["PreTokenGenerationConfig"]["LambdaVersion"], "V2_0");
+    }
+
     #[tokio::test]
     async fn a_command_serves_a_function_by_whatever_it_is_called() {
         for (called, name) in [
@@ -369,10 +427,7 @@ mod tests {
             ("mine:live", "mine"),
             ("arn:aws:lambda:eu-west-1:111122223333:function:mine:live", "mine"),
         ] {
-            let function = format!("PreSignUp={called}");
-            let line = ["local", "--function", &function, "--command", "PreSignUp=run"];
-            let logs: LogSink = Arc::new(|_, _| {});
-            let options = Line::parse_from(line).arguments.options(bind(0).await.unwrap(), logs).unwrap();
+            let options = options(&["--function", &format!("PreSignUp={called}"), "--command", "PreSignUp=run"]).await;
             assert_eq!(options.triggers[&Trigger::PreSignUp], called);
             assert!(options.programs.contains_key(name), "{called}");
         }

@@ -233,10 +233,10 @@ function codeIn(text) {
   return new RegExp(`^${SYMBOL[codeAlphabet]}{${codeLength}}$`, 'u').test(code) ? code : null;
 }
 
-// Signs in with a text if it is a code.
+// Signs in with a text if it can only be a code.
 function take(text) {
   const code = codeIn(text);
-  if (code === null) return false;
+  if (code === null || !SYMBOL[challenge.parameters.codeAlphabet]) return false;
   $('code').value = code;
   $('answer').requestSubmit();
   return true;

@@ -296,7 +296,6 @@ fn what_a_sign_up_cannot_be() {
         assert_eq!(error.kind, "InvalidPasswordException");
         assert_eq!(error.message, format!("Password did not conform with policy: {complaint}"));
     }
-    // Without a password there is none.
     stage.ask("SignUp", json!({"Username": "zoe@example.com", "Password": "Correct horse 1"})).unwrap();
     let only_admins = json!({"AdminCreateUserConfig": {"AllowAdminCreateUserOnly": true}});
     stage.ask("UpdateUserPool", only_admins).unwrap();
