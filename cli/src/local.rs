@@ -420,6 +420,12 @@ mod tests {
         assert_eq!(pool_settings["LambdaConfig"]["PreTokenGenerationConfig"]["LambdaVersion"], "V2_0");
     }
 
+    #[test]
+    fn each_pool_has_a_key_of_its_own() {
+        let [one, other] = [random_key(), random_key()];
+        assert!(one.len() == 64 && one.bytes().all(|b| b.is_ascii_lowercase()) && one != other, "{one} {other}");
+    }
+
     #[tokio::test]
     async fn a_command_serves_a_function_by_whatever_it_is_called() {
         for (called, name) in [

@@ -172,3 +172,11 @@ const INDEX: &str = "<!DOCTYPE html>
 SECTIONS</body>
 </html>
 ";
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_mail_is_text_on_the_page_of_all() {
+        assert_eq!(super::escape("<b>Tom & Söhne</b> &lt;"), "&lt;b>Tom &amp; Söhne&lt;/b> &amp;lt;");
+    }
+}

@@ -335,3 +335,47 @@ fn verify(keys: &JwkSet, pool: &Pool, issuer: &str, token: &str, token_use: &str
     }
     Ok(claims)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at a surprise")]
+
+    use super::*;
+
+    #[test]
+    fn a_region_is_a_part_of_a_hosts_name_and_no_more() {
+        for good in ["eu-west-1", "us-gov-west-1", "cn-north-1"] {
+            assert_eq!(region(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "1", "ireland", "EU-WEST-1", "eu_west_1", "eu-west-1.evil.example", "eu-west-1/", "eu-ouest-é"]
+        {
+            assert_eq!(region(bad), Err("a region is called like eu-west-1".to_owned()), "{bad}");
+        }
+        assert_eq!(aws("eu-west-1"), "https://cognito-idp.eu-west-1.amazonaws.com");
+        assert_eq!(aws("cn-north-1"), "https://cognito-idp.cn-north-1.amazonaws.com.cn");
+    }
+
+    #[test]
+    fn a_code_is_a_line_of_its_own_and_as_long_as_the_pool_says() {
+        let mail = "Hello 12345678,\n\u{2068}1234\u{a0}5678\u{2069}\n12345\nvalid for 10 minutes\nBCDFG\u{a0}HJKLM\n1234-5678\n";
+        assert_eq!(code_in(mail, "8"), Some("\u{2068}1234\u{a0}5678\u{2069}"));
+        assert_eq!(code_in(mail, "10"), Some("BCDFG\u{a0}HJKLM"));
+        assert_eq!(code_in(mail, "5"), Some("12345"));
+        assert_eq!(code_in(mail, "9"), None);
+    }
+
+    #[test]
+    fn the_mail_is_the_users_or_else_the_newest() {
+        let mail = |to: &str, text: &str| -> Mail {
+            let mail = json!({
+                "to": to, "text": text, "from": "a@example.com", "subject": "", "html": "", "at": "2026-01-01T00:00:00Z",
+            });
+            serde_json::from_value(mail).unwrap()
+        };
+        let (other, hers) = (mail("bob@example.com", "11111111"), mail("Alice@example.com", "22222222"));
+        assert_eq!(code_from(&[&other, &hers], "alice@example.com", "8").ok(), Some("22222222"));
+        assert_eq!(code_from(&[&other, &hers], "alice", "8").ok(), Some("11111111"));
+        let none = code_from(&[], "alice", "8").map_err(|error| error.to_string());
+        assert_eq!(none, Err("no mail for alice: is there a user with this verified address?".to_owned()));
+    }
+}

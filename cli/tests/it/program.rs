@@ -87,6 +87,29 @@ fn functions_around_a_sign_in_are_built_and_attached_when_they_are_named() {
     assert!(functions.ends_with(named), "{functions}");
 }
 
+#[tokio::test]
+async fn a_command_takes_the_place_of_a_function_of_ours() {
+    let program = crate::running::programs().await["define-auth-challenge"].display().to_string();
+    let started = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("started-by-a-command");
+    let _ = std::fs::remove_file(&started);
+    let command = format!("DefineAuthChallenge=touch '{}' && exec '{program}'", started.display());
+    let child = custom_auth()
+        .args(["local", "--port", "0", "--json", "--command", &command])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut program = Program(child);
+    let mut line = String::new();
+    BufReader::new(program.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let addresses: Value = serde_json::from_str(&line).unwrap();
+    let endpoint = addresses["endpoint"].as_str().unwrap();
+    assert!(
+        started.exists()
+            && custom_auth().args(["sign-in", "--endpoint-url", endpoint]).output().unwrap().status.success()
+    );
+}
+
 #[test]
 fn sign_in_starts_what_it_needs() {
     // Behind a proxy, too; with settings that are for a table in AWS; and where the client is asked for parameters first.
@@ -141,6 +164,8 @@ async fn sign_in_asks_for_the_code_that_was_mailed_and_mails_it_again_if_told_so
     assert_eq!(fails(custom_auth().args(options).stdin(Stdio::null())), "error: no code was typed");
     let nowhere = fails(custom_auth().args(["sign-in", "--client-id", "x"]));
     assert_eq!(nowhere, "error: say where the app client is: --region, or --endpoint-url");
+    let silent = fails(custom_auth().args(["sign-in", "--endpoint-url", "http://127.0.0.1:1", "--client-id", "x"]));
+    assert!(silent.starts_with("error: no answer from http://127.0.0.1:1: Connection refused"), "{silent}");
     let stranger = fails(custom_auth().args(["sign-in", "--endpoint-url", &endpoint, "--client-id", "x"]));
     let words = "error: InitiateAuth: ResourceNotFoundException: User pool client x does not exist.";
     assert_eq!(stranger, words);
