@@ -3,9 +3,11 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
 
 fn custom_auth() -> Command {
     Command::new(env!("CARGO_BIN_EXE_custom-auth"))
@@ -85,6 +87,55 @@ fn functions_around_a_sign_in_are_built_and_attached_when_they_are_named() {
     let functions = lines.into_iter().find(|line| line.starts_with("Lambda Invoke")).unwrap();
     let named = "create-auth-challenge, define-auth-challenge, pre-authentication, pre-sign-up, verify-auth-challenge)";
     assert!(functions.ends_with(named), "{functions}");
+}
+
+#[test]
+fn functions_that_are_elsewhere_do_not_run_here() {
+    let child = custom_auth()
+        .args(["local", "--port", "0", "--lambda-endpoint", "http://127.0.0.1:1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut program = Program(child);
+    let lines = BufReader::new(program.0.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
+    let told: Vec<String> = lines.take_while(|line| !line.starts_with("Other functions http://127.0.0.1:1")).collect();
+    assert!(told.iter().any(|line| line.starts_with("Sign-in page")), "{told:?}");
+    assert!(!told.iter().any(|line| line.starts_with("Lambda Invoke")), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_are_counted_in_a_table_that_is_made_unless_it_is_there() {
+    let error = |kind: &str| json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": "no"});
+    for (status, reply, can_be_used) in [
+        (200, json!({"TableDescription": {}}), true),
+        (400, error("ResourceInUseException"), true),
+        (400, error("LimitExceededException"), false),
+    ] {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (names, answer) = (Arc::clone(&asked), (StatusCode::from_u16(status).unwrap(), reply.to_string()));
+        let dynamodb = axum::Router::new().fallback(async move |body: String| {
+            names.lock().unwrap().push(serde_json::from_str::<Value>(&body).unwrap()["TableName"].clone());
+            answer
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, dynamodb).await.unwrap() });
+        let mut local = custom_auth();
+        local.args(["local", "--port", "0", "--json", "--dynamodb-endpoint", &url]);
+        if !can_be_used {
+            assert_eq!(fails(&mut local), format!("error: no table can be made in DynamoDB at {url}: no"));
+            continue;
+        }
+        for table in ["", "mine"] {
+            let child = local.env("LIMITS_TABLE", table).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            let mut program = Program(child);
+            let mut line = String::new();
+            BufReader::new(program.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+            assert!(line.starts_with('{'), "{reply}");
+        }
+        assert_eq!(*asked.lock().unwrap(), ["sign-in-limits", "mine"]);
+    }
 }
 
 #[tokio::test]
