@@ -340,6 +340,9 @@ fn verify(keys: &JwkSet, pool: &Pool, issuer: &str, token: &str, token_use: &str
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test stops at a surprise")]
 
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
 
     #[test]
@@ -353,6 +356,23 @@ mod tests {
         }
         assert_eq!(aws("eu-west-1"), "https://cognito-idp.eu-west-1.amazonaws.com");
         assert_eq!(aws("cn-north-1"), "https://cognito-idp.cn-north-1.amazonaws.com.cn");
+    }
+
+    #[test]
+    fn keys_are_fetched_from_the_endpoint_and_from_nowhere_else() {
+        let endpoint = "https://cognito-idp.eu-west-1.amazonaws.com";
+        let named = |issuer: &str| {
+            let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+            let claims = json!({"iss": issuer, "exp": 4_102_444_800_u64});
+            super::issuer(&format!("{}.{}.c2ln", part(json!({"alg": "RS256"})), part(claims)), endpoint)
+        };
+        let good = format!("{endpoint}/eu-west-1_AbC");
+        assert_eq!(named(&good).unwrap(), good);
+        for bad in ["", "/", "/eu-west-1_AbC/..", "/a?b", ".evil.example/eu-west-1_AbC", "@evil.example/eu-west-1_AbC"]
+        {
+            assert!(named(&format!("{endpoint}{bad}")).is_err(), "{bad}");
+        }
+        assert!(named("https://evil.example/eu-west-1_AbC").is_err());
     }
 
     #[test]
