@@ -329,11 +329,15 @@ fn verify(keys: &JwkSet, pool: &Pool, issuer: &str, token: &str, token_use: &str
     // Access tokens have no audience but a client_id.
     validation.validate_aud = false;
     let claims: Value = decode(token, &key, &validation)?.claims;
-    let client = if token_use == "id" { &claims["aud"] } else { &claims["client_id"] };
-    if claims["token_use"] != token_use || *client != pool.client_id.as_str() {
-        return Err(format!("the {token_use} token is not for this client and use").into());
+    if is_for(&claims, &pool.client_id, token_use) {
+        return Ok(claims);
     }
-    Ok(claims)
+    Err(format!("the {token_use} token is not for this client and use").into())
+}
+
+fn is_for(claims: &Value, client_id: &str, token_use: &str) -> bool {
+    let client = if token_use == "id" { &claims["aud"] } else { &claims["client_id"] };
+    claims["token_use"] == token_use && *client == client_id
 }
 
 #[cfg(test)]
@@ -373,6 +377,20 @@ mod tests {
             assert!(named(&format!("{endpoint}{bad}")).is_err(), "{bad}");
         }
         assert!(named("https://evil.example/eu-west-1_AbC").is_err());
+    }
+
+    #[test]
+    fn a_token_is_for_one_client_and_one_use() {
+        let id = json!({"token_use": "id", "aud": "ours"});
+        let access = json!({"token_use": "access", "client_id": "ours"});
+        assert!(is_for(&id, "ours", "id") && is_for(&access, "ours", "access"));
+        for (claims, client_id, token_use) in
+            [(&id, "theirs", "id"), (&access, "theirs", "access"), (&id, "ours", "access"), (&access, "ours", "id")]
+        {
+            assert!(!is_for(claims, client_id, token_use), "{claims} {client_id} {token_use}");
+        }
+        let of_others = json!({"token_use": "access", "aud": "ours", "client_id": "ours"});
+        assert!(!is_for(&of_others, "ours", "id"));
     }
 
     #[test]

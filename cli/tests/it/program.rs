@@ -51,6 +51,8 @@ async fn sign_in_does_a_whole_sign_in() {
     for step in ["1. InitiateAuth", "2. Mailbox", "3. RespondToAuthChallenge", "4. Tokens, verified"] {
         assert!(stdout.contains(step), "{stdout}");
     }
+    assert!(stdout.contains(" email=\"alice@example.com\"\n"), "{stdout}");
+    assert!(stdout.contains(" scope=\"aws.cognito.signin.user.admin\"\n"), "{stdout}");
     assert!(stdout.ends_with("alice@example.com is signed in.\n"), "{stdout}");
 
     // A full mailbox has as many mails as before.
