@@ -15,7 +15,7 @@ use auth_challenge::limits::{Account, AccountKey, Count, Limited, Limits};
 use auth_challenge::settings::{AwsSettings, LimitsSettings, SettingsError};
 
 use crate::memory::Memory;
-use crate::table::Table;
+use crate::table::{NotCounted, Table};
 
 /// Codes with so many bits hold without a table: at a thousand guesses a second it takes more than ten thousand years to try them.
 const ENOUGH_BITS: f64 = 50.0;
@@ -54,7 +54,10 @@ impl Proofs {
 
 /// The table cannot be used now. What it said is in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unavailable;
+pub struct Unavailable {
+    /// Whether it may have counted all the same: of a write at least nobody heard what became of it.
+    pub in_doubt: bool,
+}
 
 impl Counts {
     /// Counts in the table of the settings. `None` if they name none: then there are no limits across sign-ins, and no client is
@@ -102,10 +105,10 @@ impl Counts {
         let expires = |account: &Account| account.expires_at(&self.limits);
         match self.table.count(&account.name, expires, &decide).await {
             Ok(counted) => Ok(counted),
-            Err(reason) => {
+            Err(NotCounted { reason, in_doubt }) => {
                 tracing::error!(reason, goes_on = self.holds_alone, "limits_unavailable");
                 if !self.holds_alone {
-                    return Err(Unavailable);
+                    return Err(Unavailable { in_doubt });
                 }
                 Ok(self.memory.count(account, now, expires, &decide))
             }

@@ -68,6 +68,15 @@ enum Write {
     Refused(&'static str),
 }
 
+/// Why nothing was counted, as far as anybody knows.
+#[derive(Debug)]
+pub(crate) struct NotCounted {
+    /// In words of ours.
+    pub(crate) reason: &'static str,
+    /// Whether a write may have been done all the same.
+    pub(crate) in_doubt: bool,
+}
+
 /// How long to wait when somebody was faster: not at all at first, because the first write only finds out what there is; then, as
 /// more are at it, longer and longer by chance, or all would come back together.
 #[derive(Default)]
@@ -100,13 +109,13 @@ impl Table {
 
     /// # Errors
     ///
-    /// In words of ours, why the table cannot be used.
+    /// [`NotCounted`] when the table cannot be used.
     pub(crate) async fn count<T>(
         &self,
         key: &str,
         expires: impl Fn(&Account) -> UnixSeconds,
         decide: impl Fn(&Account) -> Result<Count<T>, Limited>,
-    ) -> Result<Result<T, Limited>, &'static str> {
+    ) -> Result<Result<T, Limited>, NotCounted> {
         let deadline = Instant::now() + BUDGET;
         let last_write = deadline - ENOUGH_FOR_A_WRITE;
         let mut pauses = Pauses::default();
@@ -115,6 +124,7 @@ impl Table {
         // Writes of which nobody knew whether they were done: their versions, and what they came to. Once somebody else has written
         // on top, one's own cannot be told from another's, and a right answer is refused that was counted but not heard of.
         let mut tried: Vec<(String, T)> = Vec::new();
+        let mut in_doubt = false;
         loop {
             let (account, value) = match decide(&seen.account) {
                 Err(limited) => return Ok(Err(limited)),
@@ -131,10 +141,11 @@ impl Table {
                     }
                     (pauses.next(&mut UnwrapErr(SysRng)), "too_busy")
                 }
-                Write::Refused(reason) => return Err(reason),
+                Write::Refused(reason) => return Err(NotCounted { reason, in_doubt }),
                 Write::Failed(reason) => (PAUSE, reason),
                 Write::Unknown(reason) => {
                     tried.push((version, value));
+                    in_doubt = true;
                     (PAUSE, reason)
                 }
             };
@@ -143,7 +154,7 @@ impl Table {
                 sleep_until(last_write.min(Instant::now() + pause)).await;
             }
             if Instant::now() >= last_write {
-                return Err(reason);
+                return Err(NotCounted { reason, in_doubt });
             }
         }
     }

@@ -603,7 +603,11 @@ impl World {
                 None if rules.has(Bug::MailsWhatIsNotCounted) => next,
                 None => match next.resend_refused() {
                     Some(next) => next,
-                    None => return Phase::Failed,
+                    None => {
+                        // The fault is over.
+                        self.accounts[account] = rules.take_back(stage, self.accounts[account], &next);
+                        return Phase::Failed;
+                    }
                 },
             };
         }

@@ -14,7 +14,7 @@ use auth_challenge::user::{SignIn, User};
 use aws_lambda_events::cognito::{
     CognitoEventUserPoolsCreateAuthChallenge, CognitoEventUserPoolsCreateAuthChallengeResponse,
 };
-use limits_table::Counts;
+use limits_table::{Counts, Unavailable};
 use rand::CryptoRng;
 use tokio::time::timeout;
 
@@ -52,7 +52,7 @@ impl Handler {
         let challenge = next.challenge(settings, &sign_in, &user, &metadata, now).inspect_err(no_challenge)?;
         if let Err(not_sent) = self.delivery.perform(&challenge, chance).await {
             // Or whoever tries again at once would be taken for a repeat, and wait for a mail that is not on its way.
-            self.take_back(&next, &sign_in, &user, now).await;
+            let _ = timeout(TAKE_BACK, self.take_back(&next, &sign_in, &user, now)).await;
             return Err(not_sent);
         }
 
@@ -69,21 +69,30 @@ impl Handler {
         let (true, Some(counts)) = (next.mailed, &self.counts) else { return Ok(next) };
         let account = self.account(&next, sign_in, user).ok_or(TriggerError::Internal)?;
         let count = |account: &Account| next.count(counts.limits(), &sign_in.client_id, account, now);
-        let Ok(counted) = counts.count(&account, now, count).await else {
-            // An error would spend the Session, and with it the code that was mailed before.
-            return next.resend_refused().ok_or(TriggerError::Internal);
-        };
-        counted.map_err(|reason| {
-            tracing::warn!(reason = ?reason, client = sign_in.client_id, "limited");
-            TriggerError::TooManySignIns
-        })
+        match counts.count(&account, now, count).await {
+            Ok(counted) => counted.map_err(|reason| {
+                tracing::warn!(reason = ?reason, client = sign_in.client_id, "limited");
+                TriggerError::TooManySignIns
+            }),
+            Err(Unavailable { in_doubt }) => {
+                // An error would spend the Session, and with it the code that was mailed before.
+                if let Some(next) = next.resend_refused() {
+                    return Ok(next);
+                }
+                // As of a mail that was not sent.
+                if in_doubt {
+                    self.take_back(&next, sign_in, user, now).await;
+                }
+                Err(TriggerError::Internal)
+            }
+        }
     }
 
     /// Takes back what was counted for a mail that certainly was not sent. Whether that can be done changes nothing for anybody.
     async fn take_back(&self, next: &Next, sign_in: &SignIn, user: &User, now: UnixSeconds) {
         if let (Some(counts), Some(account)) = (&self.counts, self.account(next, sign_in, user)) {
             let take_back = |account: &Account| Ok(Count::Keep(account.take_back(counts.limits(), &next.state), ()));
-            let _ = timeout(TAKE_BACK, counts.count(&account, now, take_back)).await;
+            let _ = counts.count(&account, now, take_back).await;
         }
     }
 

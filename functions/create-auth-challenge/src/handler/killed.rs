@@ -354,6 +354,20 @@ async fn a_mail_that_was_not_sent_leaves_nothing_behind() {
     assert_eq!((&world.counts()["mails"], &world.counts()["challenges"]), (&json!([]), &json!([])));
 }
 
+/// Whoever begins again at once would wait for a mail that was never sent.
+#[tokio::test]
+async fn f54_a_beginning_that_was_counted_and_not_heard_of_leaves_nothing_behind() {
+    let world = world().await;
+    let alice = event("alice", json!([]), json!(null));
+    // The table is silent for as long as a count may take, and answers again.
+    world.dynamodb.tables.lock().unwrap().faults.extend([dynamodb::Fault::Lost; 2]);
+    assert_eq!(world.create(&alice, NOW).await.map(drop), Err(TriggerError::Internal));
+    assert_eq!((&world.counts()["mails"], &world.counts()["challenges"]), (&json!([]), &json!([])));
+    assert_eq!(world.mails.only_code(), None);
+    let answer = world.create(&alice, later(5)).await.unwrap();
+    assert_eq!(world.verdict(&alice, &answer, &world.mails.only_code().unwrap()), Verdict::Accept);
+}
+
 #[tokio::test]
 async fn a_resend_that_is_not_allowed_or_not_counted_is_a_round_without_a_mail() {
     let world = world().await;
