@@ -1,7 +1,9 @@
-//! define-auth-challenge, tried with every history of up to four rounds over an alphabet of rounds that covers all that
-//! Cognito can report and some that it cannot: challenge names, results, and states of this sign-in and of others.
+//! define-auth-challenge, tried with every history of up to five rounds over an alphabet of rounds that covers all that
+//! Cognito can report and some that it cannot: every challenge name with every result and every state, of this sign-in and
+//! of others. Letters that are read alike are decided alike, since a decision sees nothing but [`Rounds`]: one of each kind
+//! stands for the others.
 
-use auth_challenge::challenge::{ChallengeKind, ChallengeState, Nonce};
+use auth_challenge::challenge::{ChallengeKind, ChallengeState, Nonce, UnixSeconds};
 use auth_challenge::client_metadata::ClientMetadata;
 use auth_challenge::code::CodeKey;
 use auth_challenge::define_auth_challenge::{ChallengeName, NextStep, decide};
@@ -13,8 +15,8 @@ use serde_json::json;
 
 use crate::example::{ANSWER, NOW, RESEND, alice, define, keys, later, nobody, sign_in, state};
 
-/// How many rounds a history may have. Four rounds hold a password, and three answers.
-const DEPTH: usize = 4;
+/// How many rounds a history may have. Five rounds hold a password, and three answers.
+const DEPTH: usize = 5;
 const MAX_ATTEMPTS: u8 = 3;
 
 /// What a letter of the alphabet is, said without the code under test.
@@ -22,11 +24,13 @@ const MAX_ATTEMPTS: u8 = 3;
 enum Meaning {
     SrpA,
     Password,
-    /// A live code of this sign-in: which of three, the counts in its state, and whether it was answered rightly.
+    /// A live code of this sign-in: which of three, what its state counts, and whether it was answered rightly.
     Code {
         which: u8,
         attempts: u8,
         mails: u8,
+        last_sent: UnixSeconds,
+        repeated: bool,
         correct: bool,
     },
     /// A parameter round of this sign-in that was not "right".
@@ -35,7 +39,9 @@ enum Meaning {
     Other,
 }
 
+/// Rounds that are read alike and mean the same.
 struct Letter {
+    /// The first of them.
     entry: Option<CognitoEventUserPoolsChallengeResult>,
     round: Round,
     meaning: Meaning,
@@ -46,7 +52,28 @@ fn entry(name: Option<&str>, result: bool, metadata: Option<&str>) -> CognitoEve
     serde_json::from_value(json).unwrap()
 }
 
-fn alphabet() -> Vec<Letter> {
+const NAMES: [Option<&str>; 9] = [
+    Some("CUSTOM_CHALLENGE"),
+    Some("SRP_A"),
+    Some("PASSWORD_VERIFIER"),
+    Some("SMS_MFA"),
+    Some("NEW_PASSWORD_REQUIRED"),
+    Some("EMAIL_OTP"),
+    Some("custom_challenge"),
+    Some(""),
+    None,
+];
+
+/// A state that a round may come with, and what it stands for.
+enum State {
+    /// A live code of this sign-in: which of three.
+    Live(u8, ChallengeState),
+    Parameters,
+    /// One that no right answer can come with.
+    Other,
+}
+
+fn states() -> Vec<(Option<String>, State)> {
     let seal = |state: ChallengeState| state.seal(&keys(), &sign_in()).unwrap();
     let code = |which: u8, attempts: u8| ChallengeState { nonce: Nonce::from([which; 16]), attempts, ..state() };
     let elsewhere = |sign_in: SignIn| code(1, 0).seal(&keys(), &sign_in).unwrap();
@@ -59,27 +86,31 @@ fn alphabet() -> Vec<Letter> {
     let previous_key = ChallengeState { key_id: keys().previous.unwrap().id(), ..code(3, 0) };
     let parameters = ChallengeState { kind: ChallengeKind::Parameters, mails: 0, ..code(4, 0) };
 
-    // States that a right answer could come with: which code, attempts, mails.
-    type Live = Option<(u8, u8, u8)>;
-    let mut states: Vec<(Option<String>, Live)> = vec![
-        (Some(seal(code(1, 0))), Some((1, 0, 1))),
-        (Some(seal(code(1, 1))), Some((1, 1, 1))),
-        (Some(seal(code(1, 2))), Some((1, 2, 1))),
-        (Some(seal(code(1, 3))), Some((1, 3, 1))),
-        (Some(seal(ChallengeState { mails: 2, last_sent: later(30), ..code(1, 0) })), Some((1, 0, 2))),
-        (Some(seal(ChallengeState { mails: 2, last_sent: later(30), ..code(1, 1) })), Some((1, 1, 2))),
-        (Some(seal(code(2, 0))), Some((2, 0, 1))),
-        (Some(seal(code(2, 1))), Some((2, 1, 1))),
-        (Some(seal(previous_key)), Some((3, 0, 1))),
+    let live = |state: ChallengeState, which| (Some(seal(state)), State::Live(which, state));
+    let again = |state| ChallengeState { mails: 2, last_sent: later(30), ..state };
+    let repeat = |state| ChallengeState { repeated: true, ..state };
+    let mut states = vec![
+        live(code(1, 0), 1),
+        live(code(1, 1), 1),
+        live(code(1, 2), 1),
+        live(code(1, 3), 1),
+        live(again(code(1, 0)), 1),
+        live(again(code(1, 1)), 1),
+        live(ChallengeState { last_sent: later(20), ..again(code(1, 1)) }, 1),
+        live(repeat(code(1, 1)), 1),
+        live(repeat(code(1, 2)), 1),
+        live(code(2, 0), 2),
+        live(code(2, 1), 2),
+        live(previous_key, 3),
+        (Some(seal(parameters)), State::Parameters),
     ];
-    // States that none can come with.
     states.extend(
         [
             None,
             Some(String::new()),
             Some("CODE-48310937".to_owned()),
             Some(seal(ChallengeState { issued_at: later(60 + 31), ..code(1, 0) })),
-            Some(seal(ChallengeState { issued_at: auth_challenge::challenge::UnixSeconds(NOW.0 - 600), ..code(1, 0) })),
+            Some(seal(ChallengeState { issued_at: UnixSeconds(NOW.0 - 600), ..code(1, 0) })),
             Some(unknown_key.seal(&other_keys(), &sign_in()).unwrap()),
             Some(elsewhere(SignIn { user_pool_id: "eu-west-1_OTHER".to_owned(), ..sign_in() })),
             Some(elsewhere(SignIn { client_id: "2example".to_owned(), ..sign_in() })),
@@ -89,53 +120,50 @@ fn alphabet() -> Vec<Letter> {
             Some(seal(code(1, 1)).replacen(".1.1.", ".0.1.", 1)),
             Some(format!("{}A", seal(code(1, 0)))),
         ]
-        .map(|metadata| (metadata, None)),
+        .map(|metadata| (metadata, State::Other)),
     );
+    states
+}
 
-    let mut letters = vec![(None, Meaning::Other)];
-    for (metadata, live) in &states {
+/// What a round means that says `name`, `correct` and `state`. Names other than ours come without a state, and whatever
+/// stands there is not looked at.
+fn meaning(name: Option<&str>, correct: bool, state: &State) -> Meaning {
+    match (name, correct, state) {
+        (Some("SRP_A"), true, _) => Meaning::SrpA,
+        (Some("PASSWORD_VERIFIER"), true, _) => Meaning::Password,
+        (Some("CUSTOM_CHALLENGE"), _, &State::Live(which, state)) => {
+            let ChallengeState { attempts, mails, last_sent, repeated, .. } = state;
+            Meaning::Code { which, attempts, mails, last_sent, repeated, correct }
+        }
+        (Some("CUSTOM_CHALLENGE"), false, State::Parameters) => Meaning::Parameters,
+        _ => Meaning::Other,
+    }
+}
+
+/// All rounds that differ in what they say.
+fn rounds() -> Vec<(Option<CognitoEventUserPoolsChallengeResult>, Meaning)> {
+    let states = states();
+    let mut rounds = vec![(None, Meaning::Other)];
+    for name in NAMES {
         for correct in [true, false] {
-            let meaning = live.map_or(Meaning::Other, |(which, attempts, mails)| Meaning::Code {
-                which,
-                attempts,
-                mails,
-                correct,
-            });
-            letters.push((Some(entry(Some("CUSTOM_CHALLENGE"), correct, metadata.as_deref())), meaning));
+            rounds.extend(states.iter().map(|(metadata, state)| {
+                (Some(entry(name, correct, metadata.as_deref())), meaning(name, correct, state))
+            }));
         }
     }
-    for (correct, meaning) in [(true, Meaning::Other), (false, Meaning::Parameters)] {
-        letters.push((Some(entry(Some("CUSTOM_CHALLENGE"), correct, Some(&seal(parameters)))), meaning));
-    }
-    let live = seal(code(1, 0));
-    for name in [
-        Some("SRP_A"),
-        Some("PASSWORD_VERIFIER"),
-        Some("SMS_MFA"),
-        Some("NEW_PASSWORD_REQUIRED"),
-        Some("EMAIL_OTP"),
-        Some("custom_challenge"),
-        Some(""),
-        None,
-    ] {
-        for correct in [true, false] {
-            let meaning = match (name, correct) {
-                (Some("SRP_A"), true) => Meaning::SrpA,
-                (Some("PASSWORD_VERIFIER"), true) => Meaning::Password,
-                _ => Meaning::Other,
-            };
-            letters.push((Some(entry(name, correct, None)), meaning));
+    rounds
+}
+
+/// One round of each kind.
+fn alphabet() -> Vec<Letter> {
+    let mut letters: Vec<Letter> = Vec::new();
+    for (entry, meaning) in rounds() {
+        let round = Rounds::read(std::slice::from_ref(&entry), &keys(), &sign_in()).into_iter().next().unwrap();
+        if !letters.iter().any(|letter| (letter.round, letter.meaning) == (round, meaning)) {
+            letters.push(Letter { entry, round, meaning });
         }
     }
-    // Another challenge, in the clothes of ours.
-    letters.push((Some(entry(Some("SMS_MFA"), true, Some(&live))), Meaning::Other));
     letters
-        .into_iter()
-        .map(|(entry, meaning)| {
-            let rounds = Rounds::read(std::slice::from_ref(&entry), &keys(), &sign_in());
-            Letter { round: rounds.into_iter().next().unwrap(), entry, meaning }
-        })
-        .collect()
 }
 
 /// Whether invariant 5 wants tokens to be issued: a right answer to the newest code of this sign-in, in time, by a known
@@ -152,25 +180,36 @@ fn tokens_are_due(history: &[Meaning], known: bool, password_first: bool, metada
     if let [Meaning::Parameters, after @ ..] = rest {
         rest = after;
     }
-    let Some((Meaning::Code { attempts, correct: true, .. }, before)) = rest.split_last() else {
+    let Some((Meaning::Code { attempts, repeated, correct: true, .. }, before)) = rest.split_last() else {
         return false;
     };
     let all_wrong_before = before.iter().all(|round| matches!(round, Meaning::Code { correct: false, .. }));
-    // About one code all along; and a round adds one answer, or one mail, or (a resend too soon) neither.
+    // About one code all along; and a round adds one answer at most, and one mail at most. (We write no state that adds both, and begin
+    // with none that has counted answers, which nobody can tell from the states alone: they are ours, whoever holds them.)
     let one_story = rest.windows(2).all(|pair| match pair {
         [
-            Meaning::Code { which: a, attempts: answers, mails, .. },
-            Meaning::Code { which: b, attempts: answers_then, mails: mails_then, .. },
+            Meaning::Code { which: a, attempts: answers, mails, last_sent, repeated, .. },
+            Meaning::Code {
+                which: b,
+                attempts: answers_then,
+                mails: mails_then,
+                last_sent: last_sent_then,
+                repeated: repeated_then,
+                ..
+            },
         ] => {
-            a == b
+            (a, repeated) == (b, repeated_then)
                 && [0, 1].contains(&answers_then.wrapping_sub(*answers))
                 && [0, 1].contains(&mails_then.wrapping_sub(*mails))
+                && last_sent <= last_sent_then
         }
         _ => false,
     });
+    // Of a challenge that two sign-ins share one answer is left to the other.
+    let max_attempts = if *repeated { MAX_ATTEMPTS - 1 } else { MAX_ATTEMPTS };
     all_wrong_before
         && one_story
-        && *attempts < MAX_ATTEMPTS
+        && *attempts < max_attempts
         && known
         && (password || !password_first)
         && *metadata == ANSWER
@@ -226,8 +265,8 @@ impl Search<'_> {
 
 #[test]
 fn g1_r26_t10_t11_f36_tokens_are_issued_when_they_are_due_and_at_no_other_time_and_failure_is_final() {
-    let letters = alphabet();
-    assert!(letters.len() >= 60, "{}", letters.len());
+    let (rounds, letters) = (rounds().len(), alphabet());
+    assert!(rounds >= 400 && letters.len() >= 30, "{rounds} in {}", letters.len());
     let [open, password_first] = [define(&[]), define(&[("PASSWORD_FIRST", "true")])];
     let [known, unknown] = [alice(), nobody()];
     let [answer, resend] = [ANSWER, RESEND];
@@ -254,16 +293,24 @@ fn g1_r26_t10_t11_f36_tokens_are_issued_when_they_are_due_and_at_no_other_time_a
     let histories: u64 = (1..=DEPTH as u32).map(|depth| (letters.len() as u64).pow(depth)).sum();
     assert_eq!(decisions, histories * 8);
     assert!(issued > 0);
-    println!("{}", json!({"gate": "G1", "histories": histories, "decisions": decisions, "issued": issued}));
+    println!(
+        "{}",
+        json!({
+            "gate": "G1", "rounds": rounds, "letters": letters.len(),
+            "histories": histories, "decisions": decisions, "issued": issued,
+        })
+    );
 }
 
 #[test]
-fn g1_letters_read_one_by_one_are_the_history_read_at_once() {
-    let letters = alphabet();
-    for a in &letters {
-        for b in &letters {
-            let read = Rounds::read(&[a.entry.clone(), b.entry.clone()], &keys(), &sign_in());
-            assert_eq!(read, [a.round, b.round].into_iter().collect());
+fn g1_a_round_is_read_alike_whatever_stands_before_or_after_it() {
+    let read = |entries: &[Option<CognitoEventUserPoolsChallengeResult>]| Rounds::read(entries, &keys(), &sign_in());
+    for (entry, _) in rounds() {
+        let round = read(std::slice::from_ref(&entry)).into_iter().next().unwrap();
+        for letter in alphabet() {
+            let [before, after] = [[entry.clone(), letter.entry.clone()], [letter.entry, entry.clone()]];
+            assert_eq!(read(&before), [round, letter.round].into_iter().collect());
+            assert_eq!(read(&after), [letter.round, round].into_iter().collect());
         }
     }
 }
