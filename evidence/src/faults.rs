@@ -55,8 +55,11 @@ const STARTS_AT_A_TIME: usize = 2;
 /// Lambda's levels, in turn: a leak that only shows when somebody looks closer is one.
 const LOG_LEVELS: [&str; 3] = ["INFO", "DEBUG", "TRACE"];
 
-/// Faults that no cell can show, and what does; beside those of which `evidence/traceability.toml` says why they do not apply.
-const SHOWN_ELSEWHERE: [(&str, &str); 3] = [
+/// Faults that no cell can show, and what does; beside those of which `evidence/traceability.toml` says why nothing does.
+const SHOWN_ELSEWHERE: [(&str, &str); 6] = [
+    ("F24", "Lambda refuses before any code of ours runs: `evidence soak` has calls that are throttled"),
+    ("F31", "It takes functions of two versions: `evidence versions`"),
+    ("F32", "It takes functions of two versions: `evidence versions`"),
     ("F30", "A panic cannot be caused from outside: cli/tests/it/panics.rs has a function that does nothing else"),
     ("F57", "Reserved concurrency bounds it, which is the template's: .ci/template.py"),
     ("F62", "It is the local pool's, not a function's: local-pool/tests/it/server.rs, cli/tests/it/program.rs"),
@@ -78,7 +81,7 @@ fn cells() -> Vec<Cell> {
 
 /// Why there are no cells of a fault.
 fn reasons() -> io::Result<BTreeMap<String, String>> {
-    let mut reasons = traceability::does_not_apply()?;
+    let mut reasons = traceability::reasons()?;
     reasons.retain(|id, _| id.starts_with('F'));
     reasons.extend(SHOWN_ELSEWHERE.map(|(fault, why)| (fault.to_owned(), why.to_owned())));
     Ok(reasons)

@@ -167,6 +167,11 @@ struct Written {
     titles: BTreeMap<String, String>,
     #[serde(default)]
     scripts: BTreeMap<String, Place>,
+    /// What the threat model asks besides of what is shown.
+    #[serde(default)]
+    less: BTreeMap<String, String>,
+    #[serde(default)]
+    decided_otherwise: BTreeMap<String, String>,
     #[serde(default)]
     does_not_apply: BTreeMap<String, String>,
     #[serde(default)]
@@ -179,8 +184,16 @@ struct Row {
     title: String,
     tests: Vec<Test>,
     script: Option<Place>,
-    does_not_apply: Option<String>,
-    open: Option<String>,
+    less: Option<String>,
+    /// Why neither does, by the kind of the reason. There should be one at most.
+    reasons: Vec<(&'static str, String)>,
+}
+
+impl Written {
+    /// The kinds of reasons why nothing shows an id, and those.
+    fn reasons(&self) -> [(&'static str, &BTreeMap<String, String>); 3] {
+        [("decided otherwise", &self.decided_otherwise), ("does not apply", &self.does_not_apply), ("open", &self.open)]
+    }
 }
 
 impl Row {
@@ -189,12 +202,8 @@ impl Row {
             "test"
         } else if self.script.is_some() {
             "script"
-        } else if self.does_not_apply.is_some() {
-            "does not apply"
-        } else if self.open.is_some() {
-            "open"
         } else {
-            "missing"
+            self.reasons.first().map_or("missing", |(kind, _)| kind)
         }
     }
 
@@ -202,8 +211,9 @@ impl Row {
     fn why(&self) -> String {
         let tests = self.tests.iter().map(|test| test.name.clone());
         let script = self.script.iter().map(|place| place.file.clone());
-        let reasons = self.does_not_apply.iter().chain(&self.open).cloned();
-        tests.chain(script).chain(reasons).collect::<Vec<_>>().join(", ")
+        let reasons = self.reasons.iter().map(|(_, reason)| reason.clone());
+        let less = self.less.iter().map(|less| format!("not: {less}"));
+        tests.chain(script).chain(reasons).chain(less).collect::<Vec<_>>().join(", ")
     }
 
     fn json(&self) -> Value {
@@ -211,7 +221,7 @@ impl Row {
         let script = self.script.as_ref().map(|place| json!({"file": place.file, "text": place.text}));
         json!({
             "id": self.id.to_string(), "title": self.title, "status": self.status(), "tests": tests, "script": script,
-            "reason": self.does_not_apply.as_ref().or(self.open.as_ref()),
+            "reason": self.reasons.first().map(|(_, reason)| reason), "less": self.less,
         })
     }
 }
@@ -225,8 +235,8 @@ struct Trace {
 /// Puts together what the names of the tests say and what is written down. `stands`: whether a file has a text.
 fn trace(written: &Written, tests: &[Test], stands: impl Fn(&Place) -> bool) -> Trace {
     let mut complaints = Vec::new();
-    let tables = [&written.titles, &written.does_not_apply, &written.open];
-    let ids = tables.into_iter().flat_map(BTreeMap::keys).chain(written.scripts.keys());
+    let tables = [&written.titles, &written.less].into_iter().chain(written.reasons().map(|(_, table)| table));
+    let ids = tables.flat_map(BTreeMap::keys).chain(written.scripts.keys());
     let unheard = ids.filter(|text| !text.parse::<Id>().is_ok_and(|id| id.exists() && id.to_string() == **text));
     complaints.extend(unheard.collect::<BTreeSet<_>>().into_iter().map(|text| format!("{text} is no id")));
 
@@ -250,8 +260,12 @@ fn trace(written: &Written, tests: &[Test], stands: impl Fn(&Place) -> bool) -> 
             title: written.titles.get(&name).cloned().unwrap_or_default(),
             tests,
             script: written.scripts.get(&name).cloned(),
-            does_not_apply: written.does_not_apply.get(&name).cloned(),
-            open: written.open.get(&name).cloned(),
+            less: written.less.get(&name).cloned(),
+            reasons: written
+                .reasons()
+                .into_iter()
+                .filter_map(|(kind, table)| Some((kind, table.get(&name)?.clone())))
+                .collect(),
         };
         if row.title.is_empty() {
             complaints.push(format!("{id} has no title"));
@@ -260,11 +274,14 @@ fn trace(written: &Written, tests: &[Test], stands: impl Fn(&Place) -> bool) -> 
             complaints.push(format!("{id}: {} does not say {:?}", place.file, place.text));
         }
         let is_shown = !row.tests.is_empty() || row.script.is_some();
-        match (is_shown, row.does_not_apply.is_some(), row.open.is_some()) {
-            (false, false, false) => complaints.push(format!("{id} has neither a test nor a reason: {}", row.title)),
-            (true, true, _) | (true, _, true) => complaints.push(format!("{id} is shown, and has a reason why not")),
-            (false, true, true) => complaints.push(format!("{id} has two reasons")),
-            (true, false, false) | (false, true, false) | (false, false, true) => {}
+        match (is_shown, row.reasons.len()) {
+            (false, 0) => complaints.push(format!("{id} has neither a test nor a reason: {}", row.title)),
+            (true, 1..) => complaints.push(format!("{id} is shown, and has a reason why not")),
+            (false, 2..) => complaints.push(format!("{id} has two reasons")),
+            (true, 0) | (false, 1) => {}
+        }
+        if row.less.is_some() && !is_shown {
+            complaints.push(format!("{id} is not shown for less either"));
         }
         rows.push(row);
     }
@@ -277,13 +294,14 @@ fn written() -> io::Result<Written> {
     toml::from_str(&fs::read_to_string(file)?).map_err(io::Error::other)
 }
 
-/// Why some ids do not apply, by id.
+/// Why nothing shows some ids, by id.
 ///
 /// # Errors
 ///
 /// When that cannot be read.
-pub(crate) fn does_not_apply() -> io::Result<BTreeMap<String, String>> {
-    Ok(written()?.does_not_apply)
+pub(crate) fn reasons() -> io::Result<BTreeMap<String, String>> {
+    let written = written()?;
+    Ok(written.reasons().into_iter().flat_map(|(_, table)| table.clone()).collect())
 }
 
 /// The trace of this workspace.
@@ -303,19 +321,24 @@ fn of_the_workspace() -> io::Result<Trace> {
 }
 
 impl Trace {
-    const STATUSES: [&str; 5] = ["test", "script", "does not apply", "open", "missing"];
+    const STATUSES: [&str; 6] = ["test", "script", "decided otherwise", "does not apply", "open", "missing"];
 
     fn count(&self, status: &str) -> usize {
         self.rows.iter().filter(|row| row.status() == status).count()
     }
 
+    /// How many are shown for less than is asked.
+    fn less(&self) -> usize {
+        self.rows.iter().filter(|row| row.less.is_some()).count()
+    }
+
     fn report(&self) -> String {
         let mut text = String::new();
         for row in &self.rows {
-            text += &format!("{} {:14} {}: {}\n", row.id, row.status(), row.title, row.why());
+            text += &format!("{} {:17} {}: {}\n", row.id, row.status(), row.title, row.why());
         }
         let counts = Trace::STATUSES.map(|status| format!("{} {status}", self.count(status))).join(", ");
-        text += &format!("\n{} ids: {counts}\n", self.rows.len());
+        text += &format!("\n{} ids: {counts}; {} are shown for less than is asked\n", self.rows.len(), self.less());
         text.extend(self.complaints.iter().map(|complaint| format!("WRONG {complaint}\n")));
         text
     }
@@ -324,7 +347,7 @@ impl Trace {
         let counts: serde_json::Map<_, _> =
             Trace::STATUSES.iter().map(|status| ((*status).to_owned(), self.count(status).into())).collect();
         json!({
-            "gate": "G7", "holds": self.complaints.is_empty(), "counts": counts, "complaints": self.complaints,
+            "gate": "G7", "holds": self.complaints.is_empty(), "counts": counts, "less": self.less(), "complaints": self.complaints,
             "ids": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
         })
     }
@@ -414,7 +437,11 @@ mod tests {
         let named_otherwise = |_: &mut Written, tests: &mut Vec<Test>| tests[0].name = "it_holds".to_owned();
         assert_eq!(complaints(&named_otherwise), ["R01 has neither a test nor a reason: a title"]);
         type Table = fn(&mut Written) -> &mut BTreeMap<String, String>;
-        let tables: [Table; 2] = [|written| &mut written.open, |written| &mut written.does_not_apply];
+        let tables: [Table; 3] = [
+            |written| &mut written.open,
+            |written| &mut written.does_not_apply,
+            |written| &mut written.decided_otherwise,
+        ];
         for table in tables {
             assert_eq!(
                 complaints(&|written, _| table(written).extend([reason()])),
@@ -432,6 +459,13 @@ mod tests {
             tests.remove(0);
         };
         assert_eq!(complaints(&both), ["R01 has two reasons"]);
+        assert_eq!(complaints(&|written, _| written.less.extend([reason()])), no_complaint);
+        let less_of_nothing = |written: &mut Written, tests: &mut Vec<Test>| {
+            both(written, tests);
+            written.open.clear();
+            written.less.extend([reason()]);
+        };
+        assert_eq!(complaints(&less_of_nothing), ["R01 is not shown for less either"]);
         assert_eq!(complaints(&|written, _| written.scripts.extend([script("there")])), no_complaint);
         assert_eq!(
             complaints(&|written, _| written.scripts.extend([script("gone")])),
