@@ -101,6 +101,7 @@ const BOUND: f64 = 6.0;
 
 /// A million codes, or as many more as `CODES` in the environment says.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how much to try is no setting of a function")]
 fn r03_t19_codes_have_no_likelier_symbols_and_no_likelier_pairs_of_them() {
     let count = std::env::var("CODES").map_or(CODES, |count| count.parse().unwrap());
     assert!(count >= CODES);
