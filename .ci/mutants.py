@@ -94,8 +94,9 @@ def judging(group: str) -> str:
         os.path.normpath(os.path.join(os.path.dirname(name), path))
         for name in names if name.endswith(".rs") for path in re.findall(r'#\[path = "(.*)"\]', pathlib.Path(name).read_text())
     ]
-    digests = [hashlib.sha256(pathlib.Path(name).read_bytes()).digest() for name in sorted({*names, *shared})]
-    return hashlib.sha256(b"".join([*digests, json.dumps(GROUPS[group]).encode()])).hexdigest()
+    digests = [hashlib.sha256(pathlib.Path(name).read_bytes()).digest() for name in sorted({*names, *shared, __file__})]
+    compiler = subprocess.run(["rustc", "-vV"], check=True, stdout=subprocess.PIPE).stdout
+    return hashlib.sha256(b"".join([*digests, compiler])).hexdigest()
 
 
 def outcomes_in(out: pathlib.Path) -> list[dict]:
@@ -185,6 +186,10 @@ def asked_in_turn(group: str, packages: list[str], judges: list, *options: str) 
         missed = names_of(outcomes) - names_of(caught)
         if missed:
             outcomes = caught + judged(f"{group}-again-{number}", packages, more, skip=listed(packages) - missed)
+            if names_of(caught) | missed != names_of(outcomes):
+                sys.exit(f"{group}: of some that were missed there is no outcome")
+    if not options and not asked.shard and listed(packages) != names_of(outcomes):
+        sys.exit(f"{group}: not all were tried: {sorted(listed(packages) - names_of(outcomes))}")
     return [{"group": group, **outcome} for outcome in outcomes]
 
 
