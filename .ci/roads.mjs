@@ -32,8 +32,10 @@ for (const permission of permissions) {
   assert.ok(permission.SourceArn["Fn::GetAtt"][0].startsWith("Pool"));
   assert.deepEqual(permission.SourceAccount, { Ref: "AWS::AccountId" });
 }
-const actions = ofType("AWS::IAM::Policy").flatMap((policy) => policy.PolicyDocument.Statement).map((statement) => statement.Action);
-assert.deepEqual(actions.sort(), ["dynamodb:UpdateItem", "dynamodb:UpdateItem", "ses:SendEmail"]);
+const statements = ofType("AWS::IAM::Policy").flatMap((policy) => policy.PolicyDocument.Statement);
+assert.deepEqual(statements.map(({ Action }) => Action).sort(), ["dynamodb:UpdateItem", "dynamodb:UpdateItem", "ses:SendEmail"]);
+const mailsAs = statements.find(({ Action }) => Action === "ses:SendEmail").Resource.map((arn) => arn["Fn::Join"][1].at(-1).split("/")[1]);
+assert.deepEqual(mailsAs, ["example.com", "sign-in@example.com"]);
 assert.deepEqual(ofType("AWS::Lambda::Function").map((each) => each.Timeout), [5, 5, 5, 5]);
 const [client] = ofType("AWS::Cognito::UserPoolClient");
 assert.deepEqual(client.ExplicitAuthFlows, ["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]);
@@ -49,6 +51,7 @@ assert.deepEqual(table.TimeToLiveSpecification, { AttributeName: "expires", Enab
 const { resource } = await parse("main.tf", program("hcl"));
 assert.equal(resource.aws_lambda_function.function[0].timeout, 5);
 assert.ok(resource.aws_lambda_permission.cognito[0].source_account);
+assert.match(program("hcl"), /Resource += \["\$\{local\.identity\}\/\$\{var\.identity\}", "\$\{local\.identity\}\/\$\{var\.sender\}"\]/);
 const [terraformClient] = resource.aws_cognito_user_pool_client.app;
 assert.deepEqual(terraformClient.explicit_auth_flows, client.ExplicitAuthFlows);
 assert.equal(terraformClient.auth_session_validity, client.AuthSessionValidity);

@@ -79,6 +79,8 @@ MAIL = {
     "Action": "ses:SendEmail",
     "Resource": [
         {"Fn::If": ["HasIdentityArn", {"Ref": "SESIdentityArn"}, of_ses("identity/${SESIdentity}")]},
+        # An address that is verified beside its domain is the identity that SES asks for.
+        {"Fn::If": ["HasIdentityArn", {"Ref": "AWS::NoValue"}, of_ses("identity/${SESFromAddress}")]},
         {"Fn::If": ["HasConfigurationSet", of_ses("configuration-set/${SESConfigurationSet}"), {"Ref": "AWS::NoValue"}]},
     ],
     "Condition": {"StringEquals": {"ses:FromAddress": {"Ref": "SESFromAddress"}}},
@@ -136,6 +138,17 @@ assert policy["Properties"]["PolicyDocument"]["Statement"] == [{
     "Action": "cognito-idp:AdminUpdateUserAttributes",
     "Resource": POOL,
 }]
+
+# Whatever stands in a policy names one thing there: no place of it takes a wildcard.
+for name, example in {
+    "SESFromAddress": "sign-in@example.com", "SESIdentity": "sign-in@example.com", "SESConfigurationSet": "my-set",
+    "SESIdentityArn": "arn:aws:ses:eu-west-1:111122223333:identity/example.com", "ExistingUserPoolId": "eu-west-1_AbCdEfGhI",
+    "SESRegion": "eu-west-1",
+}.items():
+    takes = re.compile(template["Parameters"][name]["AllowedPattern"]).fullmatch
+    assert takes(example), name
+    places = range(len(example) + 1)
+    assert not any(takes(example[:place] + wildcard + example[place:]) for place in places for wildcard in "*?"), name
 
 # What is counted is kept by its key alone, forgotten in time, and by nobody restored.
 table = resources["LimitsTable"]
