@@ -45,6 +45,7 @@ const [pool] = ofType("AWS::Cognito::UserPool");
 assert.equal(Object.keys(pool.LambdaConfig).length, 4);
 assert.deepEqual(pool.UserAttributeUpdateSettings, { AttributesRequireVerificationBeforeUpdate: ["email"] });
 assert.equal(pool.UsernameConfiguration.CaseSensitive, false);
+assert.deepEqual(pool.AccountRecoverySetting, { RecoveryMechanisms: [{ Name: "admin_only", Priority: 1 }] });
 const [table] = ofType("AWS::DynamoDB::Table");
 assert.deepEqual(table.TimeToLiveSpecification, { AttributeName: "expires", Enabled: true });
 
@@ -52,6 +53,8 @@ const { resource } = await parse("main.tf", program("hcl"));
 assert.equal(resource.aws_lambda_function.function[0].timeout, 5);
 assert.ok(resource.aws_lambda_permission.cognito[0].source_account);
 assert.match(program("hcl"), /Resource += \["\$\{local\.identity\}\/\$\{var\.identity\}", "\$\{local\.identity\}\/\$\{var\.sender\}"\]/);
+const [terraformPool] = resource.aws_cognito_user_pool.people;
+assert.equal(terraformPool.account_recovery_setting[0].recovery_mechanism[0].name, "admin_only");
 const [terraformClient] = resource.aws_cognito_user_pool_client.app;
 assert.deepEqual(terraformClient.explicit_auth_flows, client.ExplicitAuthFlows);
 assert.equal(terraformClient.auth_session_validity, client.AuthSessionValidity);

@@ -197,6 +197,10 @@ assert pool["LambdaConfig"] == {
     "PostAuthentication": only_if("VerifiesByCode", arn("PostAuthenticationFunction")),
 }
 assert pool["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": {"Fn::If": ["PeopleSignUp", False, True]}}
+assert template["Conditions"]["PeopleHavePasswords"] == is_true("PasswordFirst")
+assert pool["AccountRecoverySetting"] == {
+    "RecoveryMechanisms": [{"Name": {"Fn::If": ["PeopleHavePasswords", "verified_email", "admin_only"]}, "Priority": 1}],
+}
 assert pool["UserAttributeUpdateSettings"] == {"AttributesRequireVerificationBeforeUpdate": ["email"]}
 
 client = resources["UserPoolClient"]["Properties"]
