@@ -201,6 +201,10 @@ assert template["Conditions"]["PeopleHavePasswords"] == is_true("PasswordFirst")
 assert pool["AccountRecoverySetting"] == {
     "RecoveryMechanisms": [{"Name": {"Fn::If": ["PeopleHavePasswords", "verified_email", "admin_only"]}, "Priority": 1}],
 }
+assert pool["Policies"]["PasswordPolicy"] == {
+    "TemporaryPasswordValidityDays": 365, "MinimumLength": 8,
+    "RequireLowercase": True, "RequireNumbers": True, "RequireSymbols": True, "RequireUppercase": True,
+}
 assert pool["UserAttributeUpdateSettings"] == {"AttributesRequireVerificationBeforeUpdate": ["email"]}
 
 client = resources["UserPoolClient"]["Properties"]
