@@ -184,8 +184,7 @@ fn t44_the_templates_patterns_let_nothing_through_that_we_refuse() {
     let parameters = template_parameters();
     let mut patterns = 0;
     for (variable, parameter) in variables {
-        let Some(pattern) = parameters[&parameter].get("AllowedPattern") else { continue };
-        let pattern = regex_lite::Regex::new(&pattern.replace("\\\\", "\\")).unwrap();
+        let Some(pattern) = pattern(&parameters[&parameter]) else { continue };
         let mut passed = 0;
         for value in values.iter().filter(|value| pattern.is_match(value)) {
             passed += usize::from(!value.is_empty());
@@ -195,7 +194,48 @@ fn t44_the_templates_patterns_let_nothing_through_that_we_refuse() {
         assert!(passed > 0, "{parameter} lets nothing through");
         patterns += 1;
     }
-    assert_eq!(patterns, 11);
+    assert_eq!(patterns, 16);
+}
+
+/// What a parameter takes; nothing if it takes anything.
+fn pattern(attributes: &BTreeMap<String, String>) -> Option<regex_lite::Regex> {
+    let pattern = attributes.get("AllowedPattern")?;
+    // As YAML has it between quotation marks.
+    Some(regex_lite::Regex::new(&pattern.replace("\\\"", "\"").replace("\\\\", "\\")).unwrap())
+}
+
+/// Otherwise a slip in a list would deploy, and stop every function at its start. Nor may a pattern refuse what they take.
+#[test]
+fn t44_the_templates_lists_and_names_are_those_that_we_take() {
+    // With | between.
+    let ids = "| |a|1example23456789|a_+|a, b ,c| a\n,\tb |,|a,|,a|a,,b|a b|a-b|a;b";
+    let ids = [ids, &"a".repeat(128), &"a".repeat(129)].join("|");
+    let domains = "| |example.com|*.example.com|a.b, *.c.d ,e.f| a.b\n,\n*.c.d\n|EXAMPLE.com|a.1b|a.1-1|xn--a.xn--b|,|a.b,|,a.b|a.b,,c.d|\
+                   a.b c.d|a.b;c.d|com|*|*.com|*a.b|@a.b|me@a.b|a.b.|a..b|127.0.0.1|https://a.b|bücher.example";
+    let needs =
+        "| |tenant|tenant=custom:tenant|a, b=c ,d| a\n= b\n|a b|a=b=c|a==|ü|,|a,|,a|a,,b|=|=a|a=| =a|a= |a=,b|a, ,b";
+    let names = "|Acme|Acme Shop| Acme |Söhne & Co. (1)|サインイン|a, b|\tAcme\n|a\nb|a\tb|a\u{7f}|a\u{85}b|a\u{202e}|\u{2066}a|a\u{2028}b";
+    let parameters = template_parameters();
+    for (variable, parameter, values) in [
+        ("ALLOWED_CLIENT_IDS", "AllowedClientIds", &*ids),
+        ("ALLOWED_EMAIL_DOMAINS", "AllowedEmailDomains", domains),
+        ("BLOCKED_EMAIL_DOMAINS", "BlockedEmailDomains", domains),
+        ("REQUIRED_CLIENT_METADATA", "RequiredClientMetadata", needs),
+        ("APP_NAME", "AppName", names),
+        ("APP_NAME", "AppName", " |\n|<\"Acme\">|\\"),
+        ("SES_FROM_ADDRESS", "SESFromName", names),
+        ("SES_FROM_ADDRESS", "SESFromName", " |\n|<|>|a\"b|\\|Eve <a@b.com>, a"),
+    ] {
+        let pattern = pattern(&parameters[parameter]).unwrap();
+        for value in values.split('|') {
+            let given = match variable {
+                "SES_FROM_ADDRESS" => format!("{value} <sign-in@example.com>"),
+                _ => value.to_owned(),
+            };
+            let taken = settings(&BTreeMap::from([(variable.to_owned(), given)]));
+            assert_eq!(pattern.is_match(value), taken.is_ok(), "{parameter}: {value:?}: {taken:?}");
+        }
+    }
 }
 
 #[test]
