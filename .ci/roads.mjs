@@ -37,6 +37,9 @@ assert.deepEqual(statements.map(({ Action }) => Action).sort(), ["dynamodb:Updat
 const mailsAs = statements.find(({ Action }) => Action === "ses:SendEmail").Resource.map((arn) => arn["Fn::Join"][1].at(-1).split("/")[1]);
 assert.deepEqual(mailsAs, ["example.com", "sign-in@example.com"]);
 assert.deepEqual(ofType("AWS::Lambda::Function").map((each) => each.Timeout), [5, 5, 5, 5]);
+for (const { Type, DeletionPolicy } of Object.values(Resources).filter(({ Type }) => Type.startsWith("AWS::Cognito::"))) {
+  assert.equal(DeletionPolicy, "Retain", Type);
+}
 const [client] = ofType("AWS::Cognito::UserPoolClient");
 assert.deepEqual(client.ExplicitAuthFlows, ["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]);
 assert.equal(client.PreventUserExistenceErrors, "ENABLED");

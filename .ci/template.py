@@ -182,6 +182,9 @@ for name, permission in permissions.items():
 # With a pool that is there, none is made.
 assert {resources[each].get("Condition") for each in ["UserPool", "UserPoolClient"]} == {"MakesUserPool"}
 assert template["Conditions"]["MakesUserPool"] == {"Fn::Equals": [{"Ref": "ExistingUserPoolId"}, ""]}
+# Users are nowhere else, and apps have the client's id compiled in: a stack takes neither away.
+for name in ["UserPool", "UserPoolClient"]:
+    assert (resources[name]["DeletionPolicy"], resources[name]["UpdateReplacePolicy"]) == ("Retain", "Retain"), name
 pool = resources["UserPool"]["Properties"]
 arn = lambda name: {"Fn::GetAtt": [name, "Arn"]}
 only_if = lambda condition, value: {"Fn::If": [condition, value, {"Ref": "AWS::NoValue"}]}
