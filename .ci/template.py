@@ -279,6 +279,7 @@ ALARMS = {
     "ThrottlesAlarm": ({("Throttles", "Sum")}, "SUM(METRICS(\"m\"))", 0, True),
     # Cognito gives up after 5 s.
     "DurationAlarm": ({("Duration", "Maximum")}, "MAX(METRICS(\"m\"))", 4000, True),
+    "LimitsUnavailableAlarm": ({("LimitsUnavailable", "Sum")}, "m0", 0, False),
     "SendFailedAlarm": ({("SendFailed", "Sum")}, "m0", 0, False),
     "WrongCodesAlarm": (
         {("CodeRejected", "Sum"), ("CodeAccepted", "Sum")},

@@ -34,6 +34,8 @@ pub fn of(fields: &[(&str, Value)]) -> Option<Vec<Metric>> {
         "challenge_sent" if first_mail => vec![one("ChallengeSent", BY_SERVICE)],
         "challenge_sent" => vec![one("Resent", BY_SERVICE)],
         "mail_not_sent" | "mail_may_be_lost" | "recipient_rejected" => vec![one("SendFailed", BY_REASON)],
+        // Where codes are long enough to go on without the table, nothing else tells that it is gone.
+        "limits_unavailable" => vec![one("LimitsUnavailable", BY_REASON)],
         "mail_withheld" if first_mail => vec![one("UnknownUser", BY_SERVICE)],
         "limited" => vec![one("Limited", BY_SERVICE), one("Refused", BY_SERVICE)],
         // As errors of the function, which Lambda counts with those that are none of ours.

@@ -18,6 +18,7 @@ fn r40_each_outcome_counts_as_one_thing() {
         (json!({"message": "mail_not_sent", "mail": 1}), "SendFailed"),
         (json!({"message": "mail_may_be_lost", "mail": 2}), "SendFailed"),
         (json!({"message": "recipient_rejected", "mail": 1}), "SendFailed"),
+        (json!({"message": "limits_unavailable", "reason": "timed_out", "goes_on": true}), "LimitsUnavailable"),
         (json!({"message": "mail_withheld", "mail": 1}), "UnknownUser"),
         (json!({"message": "not_admitted"}), "Refused"),
         (json!({"message": "sign_up_refused"}), "Refused"),
