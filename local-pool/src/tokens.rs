@@ -233,9 +233,10 @@ fn claims(claims: Value) -> Map<String, Value> {
 
 fn change(claims: &mut Map<String, Value>, changes: &ClaimChanges) {
     let may_change = |claim: &String| !FIXED_CLAIMS.contains(&claim.as_str());
-    claims.retain(|claim, _| !(may_change(claim) && changes.suppress.contains(claim)));
     let added = changes.add.iter().filter(|(claim, _)| may_change(claim));
     claims.extend(added.map(|(claim, value)| (claim.clone(), value.clone())));
+    // Last: AWS's guide says that a claim that is both suppressed and replaced is suppressed.
+    claims.retain(|claim, _| !(may_change(claim) && changes.suppress.contains(claim)));
 }
 
 struct SigningKey {

@@ -93,6 +93,27 @@ fn the_access_token_too_in_version_2() {
 }
 
 #[test]
+fn a_claim_that_is_added_and_suppressed_is_suppressed() {
+    let change = json!({
+        "claimsToAddOrOverride": {"tenant": "acme", "email": "a@example.com", "cognito:groups": "none"},
+        "claimsToSuppress": ["tenant", "email", "cognito:groups"],
+    });
+    let both = json!({"idTokenGeneration": change, "accessTokenGeneration": change});
+    for (mut stage, response, changed) in [
+        (v1(), json!({"claimsOverrideDetails": change}), &["IdToken"][..]),
+        (v2(), json!({"claimsAndScopeOverrideDetails": both}), &["IdToken", "AccessToken"]),
+    ] {
+        let result = tokens(&mut stage, &response).unwrap();
+        for token in changed {
+            let claims = stage.claims(&result[token]);
+            for name in ["tenant", "email", "cognito:groups"] {
+                assert_eq!(claims.get(name), None, "{token} {response}");
+            }
+        }
+    }
+}
+
+#[test]
 fn empty_group_details_suppress_the_groups_and_none_keep_them() {
     for (details, groups) in [
         (json!(null), Some(json!(["staff"]))),
