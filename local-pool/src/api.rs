@@ -250,6 +250,7 @@ const MEMBERS: &[(&str, Shape)] = &[
     ("TokenValidityUnits/IdToken", Shape::Text),
     ("TokenValidityUnits/RefreshToken", Shape::Text),
     ("UserAttributeUpdateSettings", Shape::Object),
+    ("UserAttributeUpdateSettings/AttributesRequireVerificationBeforeUpdate", Shape::List),
     ("UserAttributes", Shape::Attributes),
     ("UserContextData", Shape::Object),
     ("UserPoolAddOns", Shape::Object),

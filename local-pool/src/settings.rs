@@ -118,7 +118,7 @@ impl PoolSettings {
     ///
     /// # Errors
     ///
-    /// When the triggers contradict each other.
+    /// When the triggers, or the settings about new addresses, contradict each other.
     pub fn update(&mut self, given: &Map<String, Value>) -> Result<(), ApiError> {
         check_shapes(&json!(given))?;
         let triggers = given.get("LambdaConfig").unwrap_or(&Value::Null);
@@ -143,6 +143,7 @@ impl PoolSettings {
         if shortest.is_some_and(|length| !(6..=99).contains(&length)) {
             return Err(violated("at 'minimumLength'", "Member must have value between 6 and 99"));
         }
+        check_verified_before_update(given)?;
         self.0.replace(given, &POOL_MEMBERS);
         // A name has no default to go back to.
         if let Some(name) = given.get("PoolName").filter(|name| !name.is_null()) {
@@ -268,6 +269,19 @@ fn check_arn(value: &Value) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(violated("at 'lambdaConfig'", "Member must be the ARN of a function"))
+}
+
+/// Checks that Cognito would mail a code for every attribute whose new value is to wait for one.
+fn check_verified_before_update(given: &Map<String, Value>) -> Result<(), ApiError> {
+    let names = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
+    let verified = names(given.get("AutoVerifiedAttributes"));
+    let waiting = given.get("UserAttributeUpdateSettings");
+    let waiting = names(waiting.map(|settings| &settings["AttributesRequireVerificationBeforeUpdate"]));
+    if waiting.iter().all(|name| verified.contains(name)) {
+        return Ok(());
+    }
+    let message = "All attributes in AttributesRequireVerificationBeforeUpdate must exist in AutoVerifiedAttributes";
+    Err(ApiError::invalid_parameter(message))
 }
 
 /// Settings of the app client.

@@ -486,12 +486,16 @@ fn client(seen: &Snapshot, findings: &mut Findings) {
 /// What the pool is like.
 fn pool(seen: &Snapshot, findings: &mut Findings) {
     let get = |name: &str| seen.pool.get(name).unwrap_or(&Value::Null);
-    let verified = get("UserAttributeUpdateSettings")["AttributesRequireVerificationBeforeUpdate"]
-        .as_array()
-        .is_some_and(|names| names.iter().any(|name| name == "email"));
+    let has_email = |names: &Value| names.as_array().is_some_and(|names| names.iter().any(|name| name == "email"));
+    let verified = has_email(&get("UserAttributeUpdateSettings")["AttributesRequireVerificationBeforeUpdate"]);
     let found = if verified { "verified before they are used" } else { "used before they are verified" };
-    let mend = "add email to AttributesRequireVerificationBeforeUpdate: whoever holds an access token can have codes sent elsewhere";
-    findings.that("new addresses", verified, Status::Wrong, found, mend);
+    // Cognito refuses the one without the other.
+    let lists = match has_email(get("AutoVerifiedAttributes")) {
+        true => "AttributesRequireVerificationBeforeUpdate",
+        false => "AutoVerifiedAttributes and to AttributesRequireVerificationBeforeUpdate",
+    };
+    let mend = format!("add email to {lists}: whoever holds an access token can have codes sent elsewhere");
+    findings.that("new addresses", verified, Status::Wrong, found, &mend);
     let is_blind = get("UsernameConfiguration")["CaseSensitive"] == false;
     let found = if is_blind { "capitals do not matter" } else { "capitals make another user" };
     findings.that("user names", is_blind, Status::Warning, found, "nothing can: it is chosen when a pool is made");

@@ -163,6 +163,35 @@ fn an_update_of_the_pool_resets_what_it_leaves_out() {
 }
 
 #[test]
+fn new_values_wait_for_codes_only_where_the_pool_mails_them() {
+    let mut stage = Stage::default();
+    let waiting = |names: Value| json!({"AttributesRequireVerificationBeforeUpdate": names});
+    for (verified, waiting, is_taken) in [
+        (json!(["email"]), waiting(json!(["email"])), true),
+        (json!(["phone_number", "email"]), waiting(json!(["email"])), true),
+        (json!(["email"]), waiting(json!([])), true),
+        (json!(null), waiting(json!(null)), true),
+        (json!(null), json!({}), true),
+        (json!(null), json!(null), true),
+        (json!(null), waiting(json!(["email"])), false),
+        (json!([]), waiting(json!(["email"])), false),
+        (json!(["phone_number"]), waiting(json!(["phone_number", "email"])), false),
+    ] {
+        let update = json!({"AutoVerifiedAttributes": verified, "UserAttributeUpdateSettings": waiting});
+        let reply = stage.ask("UpdateUserPool", update.clone());
+        let refusal =
+            "All attributes in AttributesRequireVerificationBeforeUpdate must exist in AutoVerifiedAttributes";
+        let expected = if is_taken { Ok(()) } else { Err(("InvalidParameterException", refusal.to_owned())) };
+        assert_eq!(reply.map(drop).map_err(|error| (error.kind, error.message)), expected, "{update}");
+    }
+    // What is left out goes back to its default, by which nothing is verified.
+    let alone = json!({"UserAttributeUpdateSettings": waiting(json!(["email"]))});
+    assert_eq!(stage.ask("UpdateUserPool", alone).unwrap_err().kind, "InvalidParameterException");
+    let no_list = json!({"UserAttributeUpdateSettings": waiting(json!("email"))});
+    assert_eq!(stage.ask("UpdateUserPool", no_list).unwrap_err().kind, "SerializationException");
+}
+
+#[test]
 fn what_is_null_or_no_setting_is_not_kept_among_the_settings() {
     let mut stage = Stage::default();
     let update = json!({"PoolName": "people", "AutoVerifiedAttributes": null, "UserPoolTags": {"team": "sign-in"}});

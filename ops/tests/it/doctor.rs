@@ -39,6 +39,7 @@ fn good() -> Snapshot {
     Snapshot {
         pool: members(json!({
             "Arn": POOL, "LambdaConfig": config, "MfaConfiguration": "OFF", "UserPoolTier": "LITE",
+            "AutoVerifiedAttributes": ["email"],
             "UserAttributeUpdateSettings": {"AttributesRequireVerificationBeforeUpdate": ["email"]},
             "UsernameConfiguration": {"CaseSensitive": false},
         })),
@@ -444,6 +445,24 @@ fn r56_t31_t52_each_mistake_in_the_pool_is_found() {
         &in_pool("LambdaConfig.PreTokenGenerationConfig", json!({"LambdaArn": arn("x"), "LambdaVersion": "V2_0"})),
         &["wrong: plan: LITE, in which there is no PreTokenGeneration V2_0"],
     );
+}
+
+/// Cognito takes the second list only with what the first has.
+#[test]
+fn t31_who_is_to_let_new_addresses_wait_is_told_of_both_lists() {
+    let why = "whoever holds an access token can have codes sent elsewhere";
+    for (verified, lists) in [
+        (json!(["phone_number", "email"]), "AttributesRequireVerificationBeforeUpdate"),
+        (json!(["phone_number"]), "AutoVerifiedAttributes and to AttributesRequireVerificationBeforeUpdate"),
+        (Value::Null, "AutoVerifiedAttributes and to AttributesRequireVerificationBeforeUpdate"),
+    ] {
+        let mut seen = good();
+        in_pool("UserAttributeUpdateSettings", Value::Null)(&mut seen);
+        in_pool("AutoVerifiedAttributes", verified)(&mut seen);
+        let findings = checks::check(&seen);
+        let finding = findings.iter().find(|finding| finding.check == "new addresses").unwrap();
+        assert_eq!(finding.mend.as_deref(), Some(&*format!("add email to {lists}: {why}")));
+    }
 }
 
 #[test]
