@@ -162,6 +162,10 @@ impl Pool {
                 if user.status == UserStatus::ForceChangePassword
                     && user.password.as_ref().is_some_and(|verifier| verifier.salt() == salt) =>
             {
+                // Also the same address: clients that send all that they were told are refused.
+                if attributes.contains_key("email") && user.attributes.contains_key("email") {
+                    return Err(ApiError::not_authorized("Cannot modify an already provided email"));
+                }
                 let verifier = Verifier::new(self.short_id(), &user.username, &password, rng);
                 self.change_attributes(&user.username, attributes)?;
                 let user = self.users.get_mut(&user.username).ok_or_else(ApiError::wrong_credentials)?;

@@ -331,9 +331,8 @@ fn a_new_password_does_not_make_anybody_somebody_else() {
     let temporary = json!({
         "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": {"USERNAME": "carol", "PASSWORD": "Temporary horse 1"},
     });
-    let session = stage.ask("InitiateAuth", temporary.clone()).unwrap()["Session"].clone();
-    let second = stage.ask("InitiateAuth", temporary.clone()).unwrap()["Session"].clone();
-    let third = stage.ask("InitiateAuth", temporary).unwrap()["Session"].clone();
+    let [session, second, third, fourth, fifth] =
+        [(); 5].map(|()| stage.ask("InitiateAuth", temporary.clone()).unwrap()["Session"].clone());
     let answer = |session: &Value, password: &str, attribute: &str, value: &str| {
         let mut responses = json!({"USERNAME": "carol", "NEW_PASSWORD": password});
         responses[format!("userAttributes.{attribute}")] = json!(value);
@@ -345,15 +344,25 @@ fn a_new_password_does_not_make_anybody_somebody_else() {
     }
     let message = stage.complaint("RespondToAuthChallenge", answer(&session, "Correct horse 3", "exp", "9"));
     assert!(message.starts_with("Attributes did not conform to the schema"), "{message}");
-    let taken = answer(&session, "Correct horse 3", "email", "alice@example.com");
-    assert_eq!(stage.ask("RespondToAuthChallenge", taken).unwrap_err().kind, "AliasExistsException");
+    // The address that everybody has is not for the temporary password to change, nor to confirm.
+    for (session, email) in
+        [(&session, "alice@example.com"), (&second, "caroline@example.com"), (&third, "carol@example.com")]
+    {
+        let error =
+            stage.ask("RespondToAuthChallenge", answer(session, "Correct horse 3", "email", email)).unwrap_err();
+        assert_eq!(
+            (error.kind, &*error.message),
+            ("NotAuthorizedException", "Cannot modify an already provided email")
+        );
+    }
 
-    let moved = answer(&second, "Correct horse 3", "email", "caroline@example.com");
-    let tokens = stage.ask("RespondToAuthChallenge", moved).unwrap()["AuthenticationResult"].clone();
+    let named = answer(&fourth, "Correct horse 3", "name", "Caroline");
+    let tokens = stage.ask("RespondToAuthChallenge", named).unwrap()["AuthenticationResult"].clone();
     let claims = stage.claims(&tokens["IdToken"]);
-    assert_eq!((&claims["email"], &claims["email_verified"]), (&json!("caroline@example.com"), &json!(false)));
+    assert_eq!((&claims["name"], &claims["email"]), (&json!("Caroline"), &json!("carol@example.com")));
+    assert_eq!(claims["email_verified"], true);
     // Whoever saw the temporary password as well comes too late.
-    let late = answer(&third, "Correct horse 4", "name", "Mallory");
+    let late = answer(&fifth, "Correct horse 4", "name", "Mallory");
     assert_eq!(stage.complaint("RespondToAuthChallenge", late), "Invalid session for the user.");
     let sign_in = |password: &str| {
         let parameters = json!({"USERNAME": "carol", "PASSWORD": password});
