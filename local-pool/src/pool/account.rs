@@ -61,9 +61,13 @@ impl Pool {
         rng: &mut impl Rng,
     ) -> Result<User, ApiError> {
         check_attributes(&attributes, !by_admin)?;
-        let email = attributes.entry("email".to_owned()).or_insert_with(|| name.to_owned()).clone();
-        if !email.contains('@') || !email.eq_ignore_ascii_case(name) {
+        if !name.contains('@') {
             return Err(ApiError::invalid_parameter("Username should be an email."));
+        }
+        let email = attributes.entry("email".to_owned()).or_insert_with(|| name.to_owned()).clone();
+        if !email.eq_ignore_ascii_case(name) {
+            let message = "User email should be empty or same as username, since username attribute is email";
+            return Err(ApiError::invalid_parameter(message));
         }
         self.check_free(&email, None, "UsernameExistsException")?;
         let sub = uuid(rng);

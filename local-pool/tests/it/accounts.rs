@@ -319,10 +319,37 @@ fn t31_nobody_chooses_what_the_pool_knows_better() {
         let why = format!("Type for attribute {{{name}}} could not be determined");
         assert_eq!(sign_up(name, "1"), Err(format!("Attributes did not conform to the schema: {why}")));
     }
-    assert_eq!(sign_up("email", "alice@example.com"), Err("Username should be an email.".to_owned()));
+    let another = "User email should be empty or same as username, since username attribute is email";
+    assert_eq!(sign_up("email", "alice@example.com"), Err(another.to_owned()));
     assert_eq!(sign_up("email", "mal"), Err("Invalid email address format.".to_owned()));
     // What an application calls verified is its own affair.
     assert!(sign_up("custom:id_verified", "2026-01-01").is_ok());
+}
+
+#[test]
+fn people_are_called_by_their_address_and_by_no_other() {
+    let mut stage = Stage::default();
+    let another = "User email should be empty or same as username, since username attribute is email";
+    for (name, email, complaint) in [
+        ("zoe", None, "Username should be an email."),
+        ("zoe", Some("zoe@example.com"), "Username should be an email."),
+        ("zoe@example.com", Some("yan@example.com"), another),
+        ("zoe@example.com", Some("alice@example.com"), another),
+    ] {
+        let attributes: Vec<Value> = email.map(|email| json!({"Name": "email", "Value": email})).into_iter().collect();
+        let call = json!({"Username": name, "Password": "Correct horse 1", "UserAttributes": attributes});
+        for operation in ["SignUp", "AdminCreateUser"] {
+            let error = stage.ask(operation, call.clone()).unwrap_err();
+            assert_eq!((error.kind, &*error.message), ("InvalidParameterException", complaint), "{operation} {name}");
+        }
+    }
+    for (operation, name, email) in
+        [("SignUp", "zoe@example.com", "Zoe@example.com"), ("AdminCreateUser", "yan@example.com", "yan@example.com")]
+    {
+        let attributes = json!([{"Name": "email", "Value": email}]);
+        let call = json!({"Username": name, "Password": "Correct horse 1", "UserAttributes": attributes});
+        assert!(stage.ask(operation, call).is_ok(), "{operation}");
+    }
 }
 
 #[test]
