@@ -1,5 +1,7 @@
 //! What the client is asked and answers: challenges, and the `Session` texts that they travel in.
 
+use std::ops::RangeInclusive;
+
 use auth_challenge::challenge::UnixSeconds;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -70,6 +72,10 @@ const SESSION_PREFIX: &str = "AYABe";
 /// How long a password may be proved, in seconds. AWS says that it is a few; nobody but a program is waited for.
 const PROOF_VALIDITY: u64 = 30;
 
+/// Days and months as a `TIMESTAMP` calls them, whatever language the client's user speaks.
+const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
 impl Answer {
     /// Reads the responses to a challenge.
     fn read(challenge: &str, responses: &Texts) -> Result<Answer, ApiError> {
@@ -79,6 +85,10 @@ impl Answer {
             "PASSWORD_VERIFIER" => {
                 let (block, timestamp) = (response("PASSWORD_CLAIM_SECRET_BLOCK")?, response("TIMESTAMP")?);
                 let signature = response("PASSWORD_CLAIM_SIGNATURE")?;
+                if !is_timestamp(&timestamp) {
+                    let message = "TIMESTAMP format should be EEE MMM d HH:mm:ss z yyyy in english.";
+                    return Err(ApiError::invalid_parameter(message));
+                }
                 let block = STANDARD.decode(block).ok().and_then(|block| String::from_utf8(block).ok());
                 Ok(Answer::Proof { block: block.unwrap_or_default(), timestamp, signature })
             }
@@ -262,6 +272,27 @@ impl Pool {
         }
         Ok(replied(reply))
     }
+}
+
+/// Whether this is in the form of a `TIMESTAMP`, such as `Thu Jan 1 12:00:00 UTC 2026`. Which time it is, the pool does not ask.
+fn is_timestamp(text: &str) -> bool {
+    let parts: Vec<&str> = text.split(' ').collect();
+    let [weekday, month, day, time, zone, year] = parts[..] else { return false };
+    let time: Vec<&str> = time.split(':').collect();
+    let [hour, minute, second] = time[..] else { return false };
+    let is_number = |text: &str, lengths: RangeInclusive<usize>, values: RangeInclusive<u32>| {
+        let is_written = lengths.contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_digit());
+        is_written && text.parse().is_ok_and(|number| values.contains(&number))
+    };
+    WEEKDAYS.contains(&weekday)
+        && MONTHS.contains(&month)
+        && is_number(day, 1..=2, 1..=31)
+        && is_number(hour, 2..=2, 0..=23)
+        && is_number(minute, 2..=2, 0..=59)
+        && is_number(second, 2..=2, 0..=59)
+        && !zone.is_empty()
+        && zone.bytes().all(|octet| octet.is_ascii_alphabetic())
+        && is_number(year, 4..=4, 0..=9_999)
 }
 
 fn invalid_session(why: &str) -> ApiError {

@@ -160,6 +160,62 @@ fn what_proves_nothing_is_refused_and_serves_once() {
 }
 
 #[test]
+fn the_time_of_a_proof_is_written_in_english_whatever_its_user_speaks() {
+    let mut stage = Stage::default();
+    let malformed = "TIMESTAMP format should be EEE MMM d HH:mm:ss z yyyy in english.";
+    let challenge = open(&mut stage, "USER_SRP_AUTH", "alice");
+    for timestamp in [
+        "",
+        "2026-01-01T12:00:00Z",
+        "Thu, 01 Jan 2026 12:00:00 GMT",
+        "tor jan 1 12:00:00 UTC 2026",
+        "Thu jan. 1 12:00:00 UTC 2026",
+        "Thu Jan  1 12:00:00 UTC 2026",
+        "Thu Jan 0 12:00:00 UTC 2026",
+        "Thu Jan 32 12:00:00 UTC 2026",
+        "Thu Jan 001 12:00:00 UTC 2026",
+        "Thu Jan +1 12:00:00 UTC 2026",
+        "Thu Jan 1 24:00:00 UTC 2026",
+        "Thu Jan 1 12:60:00 UTC 2026",
+        "Thu Jan 1 12:00:60 UTC 2026",
+        "Thu Jan 1 2:00:00 UTC 2026",
+        "Thu Jan 1 12:0:00 UTC 2026",
+        "Thu Jan 1 12:00:9 UTC 2026",
+        "Thu Jan 1 12:00 UTC 2026",
+        "Thu Jan 1 12:00:00:00 UTC 2026",
+        "Thu Jan 1 12:00:00 +05:30 2026",
+        "Thu Jan 1 12:00:00  2026",
+        "Thu Jan 1 12:00:00 2026",
+        "Thu Jan 1 12:00:00 UTC 26",
+        "Thu Jan 1 12:00:00 UTC 20260",
+        "Thu Jan 1 12:00:00 UTC 2026 ",
+        " Thu Jan 1 12:00:00 UTC 2026",
+    ] {
+        let mut responses = proof(&challenge, "Correct horse 1");
+        responses["TIMESTAMP"] = json!(timestamp);
+        let error = prove(&mut stage, &challenge, &responses).unwrap_err();
+        assert_eq!((error.kind, &*error.message), ("InvalidParameterException", malformed), "{timestamp}");
+    }
+    // Nothing of it was an answer.
+    let responses = proof(&challenge, "Correct horse 1");
+    assert!(prove(&mut stage, &challenge, &responses).is_ok());
+    // Another time than was signed: read, and refused for that.
+    for timestamp in [
+        "Mon Feb 01 00:00:00 GMT 1999",
+        "Tue Mar 2 23:59:59 CEST 2026",
+        "Wed Apr 9 01:02:03 utc 2026",
+        "Fri Dec 31 10:20:30 UTC 2099",
+        "Sat Sep 30 10:20:30 UTC 2026",
+        "Sun May 10 10:20:30 UTC 2026",
+    ] {
+        let challenge = open(&mut stage, "USER_SRP_AUTH", "alice");
+        let mut responses = proof(&challenge, "Correct horse 1");
+        responses["TIMESTAMP"] = json!(timestamp);
+        assert_eq!(prove(&mut stage, &challenge, &responses), Err(wrong()), "{timestamp}");
+    }
+}
+
+#[test]
 fn a_public_number_with_which_no_password_is_needed_is_refused() {
     let mut stage = Stage::default();
     let long = "1".repeat(2_000);
