@@ -143,6 +143,11 @@ impl User {
             || is("email").is_some_and(|email| email.eq_ignore_ascii_case(name))
     }
 
+    /// What is kept of the password, if there is one that serves.
+    pub(crate) fn serving_password(&self) -> Option<&Verifier> {
+        self.password.as_ref().filter(|_| self.exists && self.status != UserStatus::ResetRequired)
+    }
+
     /// The attributes as events show them.
     pub fn event_attributes(&self) -> BTreeMap<String, String> {
         let mut attributes = self.attributes.clone();

@@ -157,7 +157,7 @@ impl Pool {
                 self.invoke_for(Trigger::VerifyAuthChallengeResponse, body, &user, sign_in, waiting)
             }
             (Pending::PasswordVerifier(exchange), Answer::Proof { block, timestamp, signature }) => {
-                let verifier = user.password.as_ref().filter(|_| user.exists && block == sealed);
+                let verifier = user.serving_password().filter(|_| block == sealed);
                 let is_proved = |verifier| {
                     let (pool, name) = (self.short_id(), &user.username);
                     exchange.is_proved(verifier, pool, name, block.as_bytes(), &timestamp, &signature)

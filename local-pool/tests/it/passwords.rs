@@ -11,7 +11,7 @@ use num_bigint::BigUint;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::stage::{NOW, Stage, returned, three_answers};
+use crate::stage::{NOW, Stage, client_settings, returned, three_answers};
 
 /// RFC 3526 §4.
 const PRIME: &str = concat!(
@@ -388,13 +388,24 @@ fn only_flows_that_the_client_allows_begin() {
 fn a_password_that_has_to_be_reset_does_not_serve() {
     let erin = "[[user]]\nemail = \"erin@example.com\"\npassword = \"Correct horse 1\"\nstatus = \"RESET_REQUIRED\"";
     let mut stage = Stage::with_users(erin);
-    let parameters = json!({"USERNAME": "erin@example.com", "PASSWORD": "Correct horse 1"});
-    let call = json!({"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": parameters});
-    let error = stage.ask("InitiateAuth", call).unwrap_err();
-    assert_eq!(
-        (error.kind, &*error.message),
-        ("PasswordResetRequiredException", "Password reset required for the user")
-    );
+    let parameters = json!({"USERNAME": "erin@example.com", "PASSWORD": "Correct horse 1", "SRP_A": "1f2e3d"});
+    let call = |flow: &str| json!({"AuthFlow": flow, "AuthParameters": parameters});
+    // The client hides who exists.
+    assert_eq!(stage.ask("InitiateAuth", call("USER_PASSWORD_AUTH")), Err(wrong()));
+    let challenge = open(&mut stage, "USER_SRP_AUTH", "erin@example.com");
+    let responses = proof(&challenge, "Correct horse 1");
+    assert_eq!(prove(&mut stage, &challenge, &responses), Err(wrong()));
+    assert!(stage.initiate(json!({"USERNAME": "erin@example.com"}), json!(null)).is_ok());
+
+    let mut client = client_settings();
+    client["PreventUserExistenceErrors"] = json!("LEGACY");
+    stage.ask("UpdateUserPoolClient", client).unwrap();
+    for flow in ["USER_PASSWORD_AUTH", "USER_SRP_AUTH"] {
+        let error = stage.ask("InitiateAuth", call(flow)).unwrap_err();
+        let expected = ("PasswordResetRequiredException", "Password reset required for the user");
+        assert_eq!((error.kind, &*error.message), expected, "{flow}");
+    }
+    assert!(stage.initiate(json!({"USERNAME": "erin@example.com"}), json!(null)).is_ok());
 }
 
 #[test]
