@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::io::{self, Write as _};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, dangerous, decode, decode
 use local_pool::server::{Options, bind};
 use local_pool::ses::Mail;
 use parking_lot::Mutex;
-use reqwest::Client;
+use reqwest::{Client, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -176,11 +177,11 @@ async fn sign_in(http: &Client, pool: &Pool, username: &str) -> Result<(), Box<d
     let access_token = text(&reply, "/AuthenticationResult/AccessToken")?;
     println!("   tokens");
 
-    let issuer = match &pool.user_pool_id {
-        Some(id) => format!("{}/{id}", pool.endpoint),
+    let (issuer, id) = match &pool.user_pool_id {
+        Some(id) => (format!("{}/{id}", pool.endpoint), id.clone()),
         None => issuer(&id_token, &pool.endpoint)?,
     };
-    let jwks_uri = format!("{issuer}/.well-known/jwks.json");
+    let jwks_uri = format!("{}/{id}/.well-known/jwks.json", pool.endpoint);
     println!("4. Tokens, verified with the keys of {jwks_uri}");
     let keys: JwkSet = http.get(&jwks_uri).send().await?.error_for_status()?.json().await?;
     let id = verify(&keys, pool, &issuer, &id_token, "id")?;
@@ -239,16 +240,56 @@ async fn answer_from_terminal(
 /// What is typed for another mail. It is no code: those have no vowels.
 const RESEND: &str = "resend";
 
-/// The issuer that a token names, if it is a pool at this endpoint. Its keys show later whether it is true.
-fn issuer(token: &str, endpoint: &str) -> Result<String, Box<dyn Error>> {
+/// The issuer that a token names, and the pool's id in it, if the pool can be one at this endpoint. No more is taken from the token: the
+/// keys are those that the endpoint has for this id, and show whether it is true.
+fn issuer(token: &str, endpoint: &str) -> Result<(String, String), Box<dyn Error>> {
     let claims: Value = dangerous::insecure_decode(token)?.claims;
     let issuer = claims["iss"].as_str().unwrap_or_default();
-    let id = issuer.strip_prefix(endpoint).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
-    let is_id = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    if id.is_empty() || !id.chars().all(is_id) {
+    let (origin, id) = issuer.rsplit_once('/').unwrap_or_default();
+    if !(is_pool_id(id) && is_at(origin, id, endpoint)) {
         return Err(format!("the ID token was issued by {issuer:?}, which is no pool at {endpoint}").into());
     }
-    Ok(issuer.to_owned())
+    Ok((issuer.to_owned(), id.to_owned()))
+}
+
+/// Whether this is in the form of a pool's id, and nothing that changes the meaning of a URL.
+fn is_pool_id(text: &str) -> bool {
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+    text.rsplit_once('_').is_some_and(|(region, rest)| {
+        let is_rest = !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric());
+        is_rest && !region.is_empty() && region.bytes().all(is_word)
+    })
+}
+
+/// Whether the pool that is asked at `endpoint` may name an issuer at `origin`.
+fn is_at(origin: &str, id: &str, endpoint: &str) -> bool {
+    if origin == endpoint {
+        return true;
+    }
+    let (Ok(named), Ok(asked)) = (Url::parse(origin), Url::parse(endpoint)) else { return false };
+    if named.origin().ascii_serialization() != origin {
+        return false;
+    }
+    named.origin() == asked.origin() || (is_loopback(&named) && is_loopback(&asked)) || is_of_aws(origin, id, &asked)
+}
+
+/// Whether a URL is of this machine, which has several names.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether AWS's pools of that region have this issuer. They have one of two, and neither is told by the endpoint: a pool's own
+/// `IssuerConfiguration` chooses, and endpoints for FIPS or in a VPC have hosts of their own.
+fn is_of_aws(origin: &str, id: &str, endpoint: &Url) -> bool {
+    let region = id.split('_').next().unwrap_or_default();
+    let host = endpoint.host_str().unwrap_or_default();
+    let is_in_region = [".amazonaws.com", ".amazonaws.com.cn"].iter().any(|domain| host.ends_with(domain))
+        && host.split('.').any(|label| label == region)
+        && endpoint.scheme() == "https";
+    let original = aws(region);
+    let updated = original.replacen("cognito-idp", "issuer-cognito-idp", 1);
+    is_in_region && [original, updated].iter().any(|issuer| issuer == origin)
 }
 
 /// The mails, newest first.
@@ -362,21 +403,109 @@ mod tests {
         assert_eq!(aws("cn-north-1"), "https://cognito-idp.cn-north-1.amazonaws.com.cn");
     }
 
+    /// The pool's id, of which the keys are fetched from the endpoint, if it is taken from a token that names this issuer.
+    fn id_from(issuer: &str, endpoint: &str) -> Option<String> {
+        let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let claims = json!({"iss": issuer, "exp": 4_102_444_800_u64});
+        let token = format!("{}.{}.c2ln", part(json!({"alg": "RS256"})), part(claims));
+        let (named, id) = super::issuer(&token, endpoint).ok()?;
+        assert_eq!(named, issuer);
+        Some(id)
+    }
+
     #[test]
     fn keys_are_fetched_from_the_endpoint_and_from_nowhere_else() {
         let endpoint = "https://cognito-idp.eu-west-1.amazonaws.com";
-        let named = |issuer: &str| {
-            let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
-            let claims = json!({"iss": issuer, "exp": 4_102_444_800_u64});
-            super::issuer(&format!("{}.{}.c2ln", part(json!({"alg": "RS256"})), part(claims)), endpoint)
-        };
         let good = format!("{endpoint}/eu-west-1_AbC");
-        assert_eq!(named(&good).unwrap(), good);
-        for bad in ["", "/", "/eu-west-1_AbC/..", "/a?b", ".evil.example/eu-west-1_AbC", "@evil.example/eu-west-1_AbC"]
-        {
-            assert!(named(&format!("{endpoint}{bad}")).is_err(), "{bad}");
+        assert_eq!(id_from(&good, endpoint).as_deref(), Some("eu-west-1_AbC"));
+        for bad in [
+            "",
+            "/",
+            "/eu-west-1_AbC/..",
+            "/../eu-west-1_AbC",
+            "/eu-west-1_AbC?b",
+            "/eu-west-1_AbC#b",
+            "/eu-west-1_AbC%2f..",
+            "/eu-west-1_",
+            "/_AbC",
+            "/eu-west-1",
+            "/a?b",
+            "/a/eu-west-1_AbC",
+            ":444/eu-west-1_AbC",
+            ".evil.example/eu-west-1_AbC",
+            "@evil.example/eu-west-1_AbC",
+        ] {
+            assert_eq!(id_from(&format!("{endpoint}{bad}"), endpoint), None, "{bad}");
         }
-        assert!(named("https://evil.example/eu-west-1_AbC").is_err());
+        for bad in [
+            "https://evil.example/eu-west-1_AbC",
+            "https://a@cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbC",
+            "http://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbC",
+            "http://127.0.0.1:9229/eu-west-1_AbC",
+            "eu-west-1_AbC",
+        ] {
+            assert_eq!(id_from(bad, endpoint), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_may_have_another_of_the_names_of_this_machine() {
+        for (endpoint, issuer) in [
+            ("http://localhost:9229", "http://127.0.0.1:9229"),
+            ("http://127.0.0.1:9229", "http://localhost:9229"),
+            ("http://[::1]:9229", "http://localhost:9229"),
+            ("http://127.0.0.2:4566", "http://localhost:9229"),
+            ("HTTP://LOCALHOST:9229", "http://localhost:9229"),
+            ("https://idp.example:443", "https://idp.example"),
+            ("http://idp.example/cognito", "http://idp.example/cognito"),
+        ] {
+            let id = id_from(&format!("{issuer}/local_AbC"), endpoint);
+            assert_eq!(id.as_deref(), Some("local_AbC"), "{endpoint} {issuer}");
+        }
+        for (endpoint, issuer) in [
+            ("http://localhost:9229", "http://localhost.evil.example:9229"),
+            ("http://localhost:9229", "http://127.0.0.1.evil.example"),
+            ("http://localhost:9229", "http://10.0.0.1:9229"),
+            ("http://localhost:9229", "https://cognito-idp.eu-west-1.amazonaws.com"),
+            ("https://evil.example", "http://127.0.0.1:9229"),
+            ("http://idp.example", "https://idp.example"),
+        ] {
+            assert_eq!(id_from(&format!("{issuer}/eu-west-1_AbC"), endpoint), None, "{endpoint} {issuer}");
+        }
+    }
+
+    #[test]
+    fn a_pool_in_aws_has_one_of_two_issuers_whichever_endpoint_of_its_region_is_asked() {
+        let fips = "https://cognito-idp-fips.us-west-2.amazonaws.com";
+        let vpc = "https://vpce-0123456789abcdef0-abcdefgh.cognito-idp.us-west-2.vpce.amazonaws.com";
+        let issuers =
+            ["https://cognito-idp.us-west-2.amazonaws.com", "https://issuer-cognito-idp.us-west-2.amazonaws.com"];
+        for endpoint in [&aws("us-west-2"), fips, vpc] {
+            for issuer in issuers {
+                let id = id_from(&format!("{issuer}/us-west-2_AbC"), endpoint);
+                assert_eq!(id.as_deref(), Some("us-west-2_AbC"), "{endpoint} {issuer}");
+            }
+            for issuer in [
+                "https://cognito-idp.us-east-1.amazonaws.com/us-west-2_AbC",
+                "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbC",
+                "https://issuer-cognito-idp.us-east-1.amazonaws.com/us-east-1_AbC",
+                "https://cognito-idp.us-west-2.amazonaws.com.cn/us-west-2_AbC",
+                "https://other-cognito-idp.us-west-2.amazonaws.com/us-west-2_AbC",
+                "http://issuer-cognito-idp.us-west-2.amazonaws.com/us-west-2_AbC",
+            ] {
+                assert_eq!(id_from(issuer, endpoint), None, "{endpoint} {issuer}");
+            }
+        }
+        let china = "https://issuer-cognito-idp.cn-north-1.amazonaws.com.cn/cn-north-1_AbC";
+        assert!(id_from(china, &aws("cn-north-1")).is_some());
+        for endpoint in [
+            "https://evil.example",
+            "https://us-west-2.evil.example",
+            "https://cognito-idp.us-west-2.amazonaws.com.evil.example",
+            "http://cognito-idp.us-west-2.amazonaws.com",
+        ] {
+            assert_eq!(id_from(&format!("{}/us-west-2_AbC", issuers[0]), endpoint), None, "{endpoint}");
+        }
     }
 
     #[test]
