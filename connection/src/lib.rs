@@ -11,6 +11,7 @@ mod tls;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::iter;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -86,6 +87,13 @@ struct Origin {
 /// The request was certainly not sent: there was no connection to send it on.
 #[derive(Debug)]
 pub struct NeverSent(BoxError);
+
+impl NeverSent {
+    /// Whether it is why a call failed.
+    pub fn is_behind(error: &(dyn Error + 'static)) -> bool {
+        iter::successors(Some(error), |error| (*error).source()).any(|error| error.is::<NeverSent>())
+    }
+}
 
 impl fmt::Display for NeverSent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

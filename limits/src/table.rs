@@ -6,7 +6,7 @@ use std::time::Duration;
 use auth_challenge::challenge::UnixSeconds;
 use auth_challenge::limits::{Account, Count, Limited};
 use auth_challenge::settings::{AwsSettings, SettingsError};
-use aws_connection::{Connection, sdk_config};
+use aws_connection::{Connection, NeverSent, sdk_config};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -236,7 +236,10 @@ fn judge(error: &SdkError<UpdateItemError>, was_there: bool) -> Write {
             _ => Write::Refused("refused"),
         },
         SdkError::ConstructionFailure(_) => Write::Refused("request_not_built"),
-        SdkError::DispatchFailure(_) => Write::Unknown("not_connected"),
+        SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
+            Some(error) if NeverSent::is_behind(error) => Write::Failed("not_connected"),
+            _ => Write::Unknown("not_connected"),
+        },
         // Time-outs, answers that could not be read, and whatever the SDK may come to distinguish.
         SdkError::TimeoutError(_) | SdkError::ResponseError(_) | _ => Write::Unknown("no_answer"),
     }

@@ -4,7 +4,6 @@
 //! [`BUDGET`]. A mail is tried a second time only when SES certainly did not take it the first time. When nobody can know,
 //! the challenge stands: the mail may arrive, and the client can ask for it again.
 
-use std::error::Error;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -242,7 +241,7 @@ fn judge(answer: Result<SendEmailOutput, SdkError<SendEmailError>>, settings: &S
         Ok(output) => Over(Taken { message_id: output.message_id }),
         Err(SdkError::ConstructionFailure(_)) => failed("request_not_built"),
         Err(SdkError::DispatchFailure(failure)) => {
-            let was_sent = failure.as_connector_error().is_none_or(|error| !was_never_sent(error));
+            let was_sent = failure.as_connector_error().is_none_or(|error| !NeverSent::is_behind(error));
             if was_sent { Over(Unknown) } else { CertainlyNotTaken("not_connected") }
         }
         Err(SdkError::ServiceError(answer)) => {
@@ -272,11 +271,6 @@ fn judge(answer: Result<SendEmailOutput, SdkError<SendEmailError>>, settings: &S
         // made, and whatever the SDK may come to distinguish.
         Err(_) => Over(Unknown),
     }
-}
-
-/// Whether the request certainly was not sent.
-fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| (*error).source()).any(|error| error.is::<NeverSent>())
 }
 
 #[cfg(test)]

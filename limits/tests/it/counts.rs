@@ -317,7 +317,7 @@ async fn r23_f56_short_codes_fail_closed_and_long_ones_go_on_with_limits_of_thei
         }
     }
     let nobody_listens = counts_at("http://127.0.0.1:1", DIGITS, &[]);
-    assert_eq!(start(&nobody_listens, 1).await, Err(IN_DOUBT));
+    assert_eq!(start(&nobody_listens, 1).await, Err(SURELY_NOT));
 }
 
 #[tokio::test]
