@@ -512,6 +512,7 @@ mod tests {
             ("echo '{\"gate\":\"ID\",\"holds\":true}'; exit 1", true),
             ("echo 'test result: FAILED. 1 passed; 1 failed'; exit 101", true),
             ("echo '{\"gate\":\"another\",\"holds\":true}'", false),
+            ("echo 'test result: ok. 0 passed; 0 failed'", false),
         ] {
             let ran = holds(command);
             assert!(!ran.holds, "{command}");

@@ -23,18 +23,26 @@ impl Drop for Program {
     }
 }
 
-/// Starts `custom-auth local --port 0 --json` and reads its line.
-fn start() -> (Program, Value) {
-    let child = custom_auth()
-        .args(["local", "--port", "0", "--json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut program = Program(child);
-    let mut line = String::new();
-    BufReader::new(program.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+impl Program {
+    fn start(command: &mut Command) -> Program {
+        Program(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    /// What it prints, for who asks once: more than one line may have been read when the first is given.
+    fn lines(&mut self) -> impl Iterator<Item = String> {
+        BufReader::new(self.0.stdout.as_mut().unwrap()).lines().map(Result::unwrap)
+    }
+}
+
+/// Starts `custom-auth local --port 0 --json` with further options and reads its line.
+fn start_with(options: &[&str]) -> (Program, Value) {
+    let mut program = Program::start(custom_auth().args(["local", "--port", "0", "--json"]).args(options));
+    let line = program.lines().next().unwrap();
     (program, serde_json::from_str(&line).unwrap())
+}
+
+fn start() -> (Program, Value) {
+    start_with(&[])
 }
 
 fn text(output: &[u8]) -> String {
@@ -78,30 +86,19 @@ async fn sign_in_does_a_whole_sign_in() {
 
 #[test]
 fn functions_around_a_sign_in_are_built_and_attached_when_they_are_named() {
-    let child = custom_auth()
-        .args(["local", "--port", "0", "--function", "PreSignUp=pre-sign-up"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut program = Program(child);
-    let lines = BufReader::new(program.0.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
-    let functions = lines.into_iter().find(|line| line.starts_with("Lambda Invoke")).unwrap();
+    let mut program =
+        Program::start(custom_auth().args(["local", "--port", "0", "--function", "PreSignUp=pre-sign-up"]));
+    let functions = program.lines().find(|line| line.starts_with("Lambda Invoke")).unwrap();
     let named = "create-auth-challenge, define-auth-challenge, pre-authentication, pre-sign-up, verify-auth-challenge)";
     assert!(functions.ends_with(named), "{functions}");
 }
 
 #[test]
 fn functions_that_are_elsewhere_do_not_run_here() {
-    let child = custom_auth()
-        .args(["local", "--port", "0", "--lambda-endpoint", "http://127.0.0.1:1"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut program = Program(child);
-    let lines = BufReader::new(program.0.stdout.as_mut().unwrap()).lines().map(Result::unwrap);
-    let told: Vec<String> = lines.take_while(|line| !line.starts_with("Other functions http://127.0.0.1:1")).collect();
+    let mut program =
+        Program::start(custom_auth().args(["local", "--port", "0", "--lambda-endpoint", "http://127.0.0.1:1"]));
+    let before_that = |line: &String| !line.starts_with("Other functions http://127.0.0.1:1");
+    let told: Vec<String> = program.lines().take_while(before_that).collect();
     assert!(told.iter().any(|line| line.starts_with("Sign-in page")), "{told:?}");
     assert!(!told.iter().any(|line| line.starts_with("Lambda Invoke")), "{told:?}");
 }
@@ -130,11 +127,8 @@ async fn limits_are_counted_in_a_table_that_is_made_unless_it_is_there() {
             continue;
         }
         for table in ["", "mine"] {
-            let child = local.env("LIMITS_TABLE", table).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-            let mut program = Program(child);
-            let mut line = String::new();
-            BufReader::new(program.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-            assert!(line.starts_with('{'), "{reply}");
+            let line = Program::start(local.env("LIMITS_TABLE", table)).lines().next();
+            assert!(line.is_some_and(|line| line.starts_with('{')), "{reply}");
         }
         assert_eq!(*asked.lock().unwrap(), ["sign-in-limits", "mine"]);
     }
@@ -146,16 +140,7 @@ async fn a_command_takes_the_place_of_a_function_of_ours() {
     let started = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("started-by-a-command");
     let _ = std::fs::remove_file(&started);
     let command = format!("DefineAuthChallenge=touch '{}' && exec '{program}'", started.display());
-    let child = custom_auth()
-        .args(["local", "--port", "0", "--json", "--command", &command])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut program = Program(child);
-    let mut line = String::new();
-    BufReader::new(program.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    let addresses: Value = serde_json::from_str(&line).unwrap();
+    let (_program, addresses) = start_with(&["--command", &command]);
     let endpoint = addresses["endpoint"].as_str().unwrap();
     assert!(
         started.exists()
